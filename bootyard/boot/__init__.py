@@ -1,0 +1,1 @@
+"""What a machine gets, decided without I/O: facts and a snapshot in, a decision out."""

@@ -1,0 +1,1 @@
+"""The words of the boot domain as types. Pure: no I/O, no clock."""

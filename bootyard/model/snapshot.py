@@ -1,0 +1,195 @@
+"""The snapshot: what can be booted, by whom and how, as one immutable, numbered document.
+
+The catalog is its only writer. It holds no variables, secrets or answers: everything in it may be
+read by anyone on the boot network.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from bootyard.model.architecture import Firmware
+from bootyard.model.document import DocumentInvalid, decode, encode
+from bootyard.model.errors import SnapshotUnreadable
+from bootyard.model.mac import MACAddress
+
+SCHEMA = 1
+"""Raised when a reader of the previous version could misread the document."""
+
+LOCAL_DISK = "local-disk"
+MENU = "menu"
+
+
+class Root(StrEnum):
+    """Which directory a slice's path starts from; each service maps it to one of its own."""
+
+    IMAGES = "images"
+    LOADERS = "loaders"
+    PACKAGED = "packaged"
+    DERIVED = "derived"
+
+
+class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
+    """What tells that a file is still the one that was indexed."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+class Slice(msgspec.Struct, frozen=True, kw_only=True, tag="slice", omit_defaults=True):
+    """Bytes of a file on disk: `extents` of (offset, length), one after the other.
+
+    `fingerprint` is None for loaders, which every service has a copy of its own of.
+    """
+
+    root: Root
+    path: str
+    extents: tuple[tuple[int, int], ...]
+    fingerprint: Fingerprint | None = None
+
+    @property
+    def size(self) -> int:
+        """Length in bytes of what a machine receives."""
+        return sum(length for _, length in self.extents)
+
+
+class Text(msgspec.Struct, frozen=True, tag="text"):
+    """Bytes made for one request."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return len(self.data)
+
+
+Content = Slice | Text
+
+
+class TargetKind(StrEnum):
+    """What starting a target does to a machine."""
+
+    LIVE = "live"
+    TOOL = "tool"
+    INSTALLER = "installer"
+    """Asks before it touches a disk."""
+    UNATTENDED = "unattended"
+    """Erases without asking: starts only through boot-once."""
+    LOCAL_DISK = "local-disk"
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something in the library that can be booted, at one revision."""
+
+    id: str
+    revision: int
+    title: str
+    architectures: tuple[str, ...]
+    files: dict[str, Slice]
+    family: str = "unknown"
+    version: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Where scripts find its files in the boot tree: pinned to this revision."""
+        return f"images/{self.id}@{self.revision}"
+
+
+class BootTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One way to boot an image. `kernel` and `initrds` are names of the image's files."""
+
+    id: str
+    image: str
+    title: str
+    kind: TargetKind
+    kernel: str
+    initrds: tuple[str, ...] = ()
+    command_line: str = ""
+    loader: Literal["linux"] = "linux"
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the operator said about one machine."""
+
+    mac: MACAddress
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    target: str | None = None
+    kernel_args: str = ""
+    firmware: Firmware | None = None
+    """Overrides what the machine's packets say."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What machines get that nobody said anything about."""
+
+    default: str = MENU
+    """`menu`, `local-disk` or the id of a target that installs nothing unattended."""
+    timeout_seconds: int = 10
+    """How long a menu waits before the local disk; 0 waits for ever."""
+    unknown: Literal["menu", "local-disk", "silence"] = "menu"
+    local_disk_method: Literal["exit", "sanboot", "poweroff"] = "exit"
+    allow: tuple[MACAddress, ...] = ()
+    """When not empty, only these machines are answered."""
+    deny: tuple[MACAddress, ...] = ()
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One complete state. `epoch` is made with the catalog's database; `number` counts within it.
+
+    Machines stay raw JSON until one is looked up, so that reading thousands of them costs little.
+    """
+
+    schema: int = SCHEMA
+    epoch: str
+    number: int
+    http_port: int
+    loaders: dict[str, Slice]
+    """`<firmware>/<file>` of everything under `loaders/` in the boot tree."""
+    images: dict[str, Image] = {}
+    targets: dict[str, BootTarget] = {}
+    machines: dict[str, msgspec.Raw] = {}
+    policy: Policy = Policy()
+
+    @property
+    def version(self) -> str:
+        """`EPOCH.NUMBER`, as `/readyz` and logs name it."""
+        return f"{self.epoch}.{self.number}"
+
+    def machine(self, mac: MACAddress | None) -> Machine | None:
+        """Look up what the operator said about a machine."""
+        raw = self.machines.get(mac) if mac is not None else None
+        return None if raw is None else decode(raw, Machine)
+
+    def to_json(self) -> bytes:
+        """Encode for Redis and for disk."""
+        return encode(self)
+
+    @classmethod
+    def from_json(cls, document: bytes) -> "Snapshot":
+        """Decode; raises SnapshotUnreadable, saying whether the schema is newer."""
+        try:
+            schema = decode(document, _Header).schema
+            if schema > SCHEMA:
+                raise SnapshotUnreadable(
+                    f"the snapshot has schema {schema}, this version reads {SCHEMA} and older;"
+                    " upgrade this service to the catalog's version"
+                )
+            return decode(document, cls)
+        except DocumentInvalid as error:
+            raise SnapshotUnreadable(f"not a snapshot: {error}") from error
+
+
+class _Header(msgspec.Struct):
+    schema: int
+
+
+BUILTIN_EPOCH = "builtin"
+
+
+def builtin_snapshot(http_port: int, loaders: dict[str, Slice]) -> Snapshot:
+    """What a service serves that never held a snapshot: loaders, first script, default policy."""
+    return Snapshot(epoch=BUILTIN_EPOCH, number=0, http_port=http_port, loaders=loaders)
