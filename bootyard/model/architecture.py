@@ -1,4 +1,4 @@
-"""Client system architectures (DHCP option 93; RFC 4578 §2.1 and the IANA registry) and firmware."""
+"""Firmware, and the client system architecture it announces (option 93; RFC 4578 §2.1, IANA)."""
 
 from enum import IntEnum, StrEnum
 from typing import Self

@@ -1,7 +1,7 @@
 """JSON documents: how the model's values are written and read (msgspec)."""
 
 from ipaddress import IPv4Address
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -29,14 +29,16 @@ def decode(document: bytes | str | msgspec.Raw, shape: type[T]) -> T:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, MACAddress | IPv4Address):
-        return str.__str__(value) if isinstance(value, MACAddress) else str(value)
+    if isinstance(value, MACAddress):
+        return str.__str__(value)  # msgspec wants a str that is no subclass of it
+    if isinstance(value, IPv4Address):
+        return str(value)
     raise NotImplementedError(f"{type(value).__name__} has no JSON form")
 
 
-def _typed(kind: type, value: Any) -> Any:
+def _typed(kind: type, value: object) -> object:
     if kind is MACAddress:
-        return MACAddress.parse(value)
+        return MACAddress.parse(str(value))
     if kind is IPv4Address:
-        return IPv4Address(value)
+        return IPv4Address(str(value))
     raise NotImplementedError(f"{kind.__name__} has no JSON form")
