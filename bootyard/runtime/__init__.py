@@ -1,0 +1,1 @@
+"""How a service runs: settings, logging, the snapshot it serves, events, metrics, signals."""
