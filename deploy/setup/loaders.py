@@ -162,11 +162,11 @@ def lay(unpacked: Path, dest: Path, suite: str, incomplete: list[str]) -> None:
     (dest / "MANIFEST.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
-def check(dest: Path, suite: str | None) -> str:
+def check(dest: Path, suite: str) -> str:
     """Say whether the loaders in `dest` are those of this layout, unharmed."""
     try:
         manifest: dict[str, Any] = json.loads((dest / "MANIFEST.json").read_bytes())
-        if manifest["recipe"] != RECIPE or suite not in {None, manifest["suite"]}:
+        if manifest["recipe"] != RECIPE or suite not in {"", manifest["suite"]}:
             return "absent"
         for name, origin in manifest["files"].items():
             if hashlib.sha256((dest / name).read_bytes()).hexdigest() != origin["sha256"]:
@@ -182,9 +182,7 @@ if __name__ == "__main__":
             print(*packages(architecture), sep="\n")
         case ["lay", unpacked, dest, suite, *incomplete]:
             lay(Path(unpacked), Path(dest), suite, incomplete)
-        case ["check", dest]:
-            print(check(Path(dest), None))
-        case ["check", dest, suite]:
-            print(check(Path(dest), suite))
+        case ["check", dest, *suite]:
+            print(check(Path(dest), "".join(suite)))
         case _:
             sys.exit(__doc__)

@@ -46,7 +46,7 @@ own_mirrors() { # the addresses that this machine takes its Debian packages from
     [ "$(os_release ID)" = debian ] || return 0
     # Words of the format are apt's, not the shell's.
     # shellcheck disable=SC2016
-    apt-get indextargets --format '$(CREATED_BY) $(COMPONENT) $(RELEASE) $(REPO_URI)' |
+    apt-get indextargets --no-release-info --format '$(CREATED_BY) $(COMPONENT) $(RELEASE) $(REPO_URI)' |
         awk -v codename="$(os_release VERSION_CODENAME)" '
             $1 == "Packages" && $2 == "main" && $4 !~ /^cdrom:/ && !seen[$4]++ &&
             ($3 == codename || $3 ~ /^((old)*stable|testing|unstable|sid|trixie)$/) { print $4 }'
@@ -128,7 +128,8 @@ if [ -z "$mirror" ] && [ -z "$(own_mirrors)" ]; then
     suite=$(os_release VERSION_CODENAME)
     echo "Loaders of this machine's own release, $suite, are taken. Debian trixie's are tested" \
         "better: make setup DEBIAN_MIRROR=http://HOST/debian takes those."
-    unpack "$(dpkg --print-architecture)" apt-get || true
+    [ "$(id -u)" != 0 ] || apt-get update -qq || echo "Going on with the package lists there are."
+    unpack "$(dpkg --print-architecture)" apt-get -o APT::Sandbox::User=root || true
 else
     key=$(archive_key) || fail "the Debian archive's key is missing: install debian-archive-keyring"
     found=

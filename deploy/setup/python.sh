@@ -7,8 +7,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 case ${1:-runtime} in
-    runtime) requirements=requirements.txt ;;
-    dev) requirements=requirements-dev.txt ;;
+    runtime) requirements="requirements.txt" ;;
+    dev) requirements="requirements-dev.txt" ;;
     *) echo "usage: python.sh [runtime|dev]" >&2; exit 2 ;;
 esac
 stamps=.venv/share/bootyard/stamps

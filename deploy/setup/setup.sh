@@ -9,7 +9,7 @@ deploy/setup/system.sh
 deploy/setup/python.sh runtime
 
 suite=${DEBIAN_MIRROR:+trixie} # a mirror was named: then nothing but Debian's loaders will do
-case $(.venv/bin/python deploy/setup/loaders.py check "$loaders" $suite) in
+case $(.venv/bin/python deploy/setup/loaders.py check "$loaders" "$suite") in
     complete) ;;
     incomplete)
         deploy/setup/loaders.sh "$loaders" "${DEBIAN_MIRROR:-}" ||
