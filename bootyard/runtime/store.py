@@ -54,6 +54,7 @@ class Store:
     def __init__(self, url: str | None, health: StoreHealth) -> None:
         self._url = url
         self._health = health
+        self._up: bool | None = None
         self._events: deque[bytes] = deque()
         self._events_waiting = asyncio.Event()
         self._document: bytes | None = None
@@ -116,16 +117,24 @@ class Store:
             try:
                 async with asyncio.timeout(COMMAND_TIMEOUT):
                     await client.ping()
-                self._health.redis_up(True)
+                self._note(up=True)
                 delay = 0.1
                 await use(client)
             except _FAILURES as error:
-                self._health.redis_up(False)
-                log.debug("redis does not answer", error=str(error))
+                self._note(up=False, error=error)
             finally:
                 await _close(client)
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))
             delay = min(delay * 2, 5.0)
+
+    def _note(self, *, up: bool, error: Exception | None = None) -> None:
+        if up is not self._up:
+            if up:
+                log.info("redis answers")
+            else:
+                log.warning("redis does not answer", error=str(error) or type(error).__name__)
+            self._up = up
+        self._health.redis_up(up)
 
     async def _send_events(self, client: redis.asyncio.Redis) -> None:
         while True:
