@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,23 @@ def test_requirements_are_locked_by_hash_and_name_no_host(name: str) -> None:
     assert "--index" not in text
     for pin in re.split(r"^(?=\w)", text, flags=re.MULTILINE)[1:]:
         assert "--hash=sha256:" in pin, pin.splitlines()[0]
+
+
+def test_lock_follows_pyproject() -> None:
+    """After a change of dependencies: make lock."""
+
+    def name(requirement: str) -> str:
+        return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
+
+    def locked(file: str) -> set[str]:
+        return {name(pin) for pin in pins(file)}
+
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = pyproject["project"]
+    run = {*project["dependencies"], *pyproject["build-system"]["requires"]}
+    assert {name(each) for each in run} <= locked("requirements.txt")
+    dev = project["optional-dependencies"]["dev"]
+    assert {name(each) for each in dev} <= locked("requirements-dev.txt")
 
 
 def test_developers_run_what_users_run() -> None:
