@@ -1,0 +1,38 @@
+"""Fixtures of the lab. Without root or its programs its tests are skipped, with the reason."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.debian_installer import INSTALLER
+from tests.lab.network import Lab
+
+HERE = Path(__file__).parent
+PROGRAMS = ("qemu-system-x86_64", "dnsmasq", "tcpdump", "udhcpc", "ip", "tc", "nsenter", "setpriv")
+FILES = (Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), INSTALLER)
+
+
+def _what_is_missing() -> str | None:
+    if os.geteuid() != 0:
+        return "namespaces need root"
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
+    missing += [str(file) for file in FILES if not file.exists()]
+    return f"not installed: {', '.join(missing)}" if missing else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    missing = _what_is_missing()
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.lab)
+            if missing:
+                item.add_marker(pytest.mark.skip(reason=missing))
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with Lab(tmp_path / "lab") as opened:
+        yield opened

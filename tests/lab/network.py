@@ -1,0 +1,253 @@
+"""A LAN in network namespaces: a switch, a router with plain DHCP, the host that boots the rest.
+
+    router 192.0.2.1 ──┐
+    boot  192.0.2.10 ──┼── br0 in `sw` ──┬── tap0, tap1 … virtual machines
+    client1 (DHCP) ────┘                 └── captures
+
+Nothing is made in the root network namespace. The names carry the process id of the run, so runs
+do not meet; what a run leaves behind when it is killed is swept by the next one.
+"""
+
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.lab.capture import Capture
+from tests.lab.processes import LabError, Process, in_namespace
+
+SUBNET = "192.0.2.0"
+ROUTER_ADDRESS = "192.0.2.1"
+BOOT_ADDRESS = "192.0.2.10"
+POOL = ("192.0.2.100", "192.0.2.200")
+NETNS = Path("/run/netns")
+
+_runs = itertools.count()
+
+
+@dataclass(frozen=True)
+class PlainClient:
+    """A host on the LAN that has an address and never asked to boot."""
+
+    namespace: str
+    mac: str
+    address: str
+    output: str
+
+
+class Lab:
+    """The LAN, as a context manager. Namespaces go by their short name: sw, router, boot."""
+
+    def __init__(self, work: Path, *, router_options: Sequence[str] = ()) -> None:
+        """`work` takes logs and captures; `router_options` are given to the router's dnsmasq."""
+        self.work = work
+        self.router: Process | None = None
+        self._prefix = f"lab{os.getpid()}x{next(_runs)}"
+        self._router_options = router_options
+        self._namespaces: list[str] = []
+        self._processes: list[Process] = []
+        self._sockets: Path | None = None
+        self._clients = itertools.count(1)
+        self._taps = itertools.count()
+
+    def __enter__(self) -> Self:
+        _sweep_dead_runs()
+        self.work.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as undo:
+            undo.callback(self._remove)
+            self._sockets = Path(tempfile.mkdtemp(prefix="lab-"))
+            self._build()
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._remove()
+
+    @property
+    def sockets(self) -> Path:
+        """A directory with a short path: the path of a unix socket has at most 107 bytes."""
+        if self._sockets is None:
+            raise LabError("the lab is not open")
+        return self._sockets
+
+    def namespace(self, short: str) -> str:
+        """The full name of a namespace, as `ip netns` knows it."""
+        return f"{self._prefix}-{short}"
+
+    def run(
+        self,
+        namespace: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 30,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; without `check`, the caller looks at the exit code."""
+        done = subprocess.run(
+            in_namespace(self.namespace(namespace), argv, env or {}),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if check and done.returncode != 0:
+            command = " ".join(argv)
+            raise LabError(f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}")
+        return done
+
+    def popen(
+        self,
+        namespace: str,
+        argv: Sequence[str],
+        *,
+        name: str,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> Process:
+        """Start a program; its output goes to `<name>.log`. It ends with the lab at the latest."""
+        process = Process(
+            in_namespace(self.namespace(namespace), argv, env or {}),
+            name=name,
+            log=self.work / f"{name}.log",
+            cwd=cwd,
+        )
+        self._processes.append(process)
+        return process
+
+    def capture(
+        self, name: str = "lan", *, namespace: str = "sw", expression: str = "udp"
+    ) -> Capture:
+        """Record what passes the switch (`sw`) or reaches a host, from now on."""
+        pcap = self.work / f"{name}.pcap"
+        interface = "br0" if namespace == "sw" else "eth0"
+        listen = ["tcpdump", "-n", "-U", "-Z", "root", "--immediate-mode", "-s", "0"]
+        process = self.popen(
+            namespace,
+            [*listen, "-i", interface, "-w", str(pcap), *expression.split()],
+            name=f"tcpdump-{name}",
+        )
+        process.wait_for_output("listening on")
+        return Capture(pcap, process)
+
+    def limit_rate(self, rate: str) -> None:
+        """Slow down what the boot host sends, for example to `50mbit`."""
+        shaper = ["tbf", "rate", rate, "burst", "64kb", "latency", "50ms"]
+        self.run("boot", ["tc", "qdisc", "replace", "dev", "eth0", "root", *shaper])
+
+    def unlimit(self) -> None:
+        self.run("boot", ["tc", "qdisc", "del", "dev", "eth0", "root"], check=False)
+
+    def tap(self) -> str:
+        """A new switch port for a virtual machine."""
+        name = f"tap{next(self._taps)}"
+        self._ip("sw", f"tuntap add dev {name} mode tap")
+        self._ip("sw", f"link set {name} master br0 up")
+        return name
+
+    def plain_client(self, *, mac: str | None = None) -> PlainClient:
+        """Join a host to the LAN that gets its address like any other, with udhcpc."""
+        number = next(self._clients)
+        name = f"client{number}"
+        mac = mac or f"52:54:00:c1:00:{number:02x}"
+        self._add_host(name, mac)
+        ask = ["udhcpc", "--interface", "eth0", "--foreground", "--quit", "--now"]
+        # The packaged script would write the resolv.conf of the machine that runs the lab.
+        done = self.run(name, [*ask, "--script", "/bin/true"])
+        output = done.stdout + done.stderr
+        lease = re.search(r"lease of ([0-9.]+) obtained", output)
+        if lease is None:
+            raise LabError(f"no lease: {output}")
+        self._ip(name, f"address add {lease[1]}/24 dev eth0")
+        return PlainClient(name, mac, lease[1], output)
+
+    def _build(self) -> None:
+        self._add_namespace("sw")
+        # The forward delay of a bridge that does not speak STP; 15 s would eat the first DISCOVERs.
+        self._ip("sw", "link add br0 type bridge forward_delay 0 mcast_snooping 0")
+        self._ip("sw", "link set br0 up")
+        self._add_host("router", "52:54:00:fe:00:01", ROUTER_ADDRESS)
+        self._add_host("boot", "52:54:00:fe:00:10", BOOT_ADDRESS)
+        self._ip("boot", f"route add default via {ROUTER_ADDRESS}")
+        self.router = self.popen(
+            "router",
+            [
+                *("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--log-facility=-"),
+                *("--user=root", "--pid-file=", "--port=0", "--interface=eth0"),
+                *("--bind-interfaces", "--dhcp-authoritative", "--no-ping", "--log-dhcp"),
+                f"--dhcp-range={POOL[0]},{POOL[1]},255.255.255.0,1h",
+                f"--dhcp-option=option:router,{ROUTER_ADDRESS}",
+                f"--dhcp-leasefile={self.work / 'router.leases'}",
+                *self._router_options,
+            ],
+            name="router",
+        )
+        self.router.wait_for_output("IP range")
+
+    def _add_namespace(self, short: str) -> None:
+        name = self.namespace(short)
+        _command("ip", "netns", "add", name)
+        self._namespaces.append(name)
+        self._ip(short, "link set lo up")
+
+    def _add_host(self, short: str, mac: str, address: str | None = None) -> None:
+        self._add_namespace(short)
+        peer = f"eth0 address {mac} netns {self.namespace(short)}"
+        self._ip("sw", f"link add {short} type veth peer name {peer}")
+        self._ip("sw", f"link set {short} master br0 up")
+        self._ip(short, "link set eth0 up")
+        if address is not None:
+            self._ip(short, f"address add {address}/24 brd + dev eth0")
+
+    def _ip(self, short: str, arguments: str) -> None:
+        _command("ip", "-n", self.namespace(short), *arguments.split())
+
+    def _remove(self) -> None:
+        for process in reversed(self._processes):
+            process.stop(timeout=2)
+        for name in self._namespaces:
+            _delete_namespace(name)
+        self._processes.clear()
+        self._namespaces.clear()
+        if self._sockets is not None:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+
+
+def _command(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
+    if done.returncode != 0:
+        raise LabError(f"{' '.join(argv)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _delete_namespace(name: str) -> None:
+    """Remove a namespace of the lab and what still runs in it."""
+    with suppress(LabError):
+        for pid in _command("ip", "netns", "pids", name).split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), 9)
+        _command("ip", "netns", "delete", name)
+
+
+def _sweep_dead_runs() -> None:
+    """Remove the namespaces of runs whose process is gone."""
+    if not NETNS.is_dir():
+        return
+    for entry in sorted(NETNS.iterdir()):
+        owner = re.fullmatch(r"lab(\d+)x\d+-\w+", entry.name)
+        if owner is not None and not Path(f"/proc/{owner[1]}").exists():
+            _delete_namespace(entry.name)
