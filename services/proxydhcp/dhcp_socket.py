@@ -1,0 +1,137 @@
+"""Port 67 on one interface: hears broadcasts and relays, answers from the interface's address.
+
+Two sockets, because a DHCP server may run on this host. The one for broadcasts is bound to
+255.255.255.255: each process gets its own copy of those, and the DHCP server's unicast renewals
+stay its own. The one for relays (RFC 2131 §4.1, unicast to us) is left out as soon as another
+process is seen on the port.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+import time
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from bootyard.runtime.interfaces import Interface
+from bootyard.runtime.log import get_logger
+from services.proxydhcp.identify import Listener
+from services.proxydhcp.reply import BROADCAST, Endpoint
+from services.proxydhcp.responder import Heard, Responder
+
+log = get_logger(__name__)
+
+IP_PKTINFO = 8
+"""ip(7); the socket module has no name for it before Python 3.14."""
+_PKTINFO = struct.Struct("=I4s4s")
+"""struct in_pktinfo: interface index, local address, destination address."""
+
+DRAIN = 64
+"""Datagrams that are read before other tasks get a turn."""
+DATAGRAM_SIZE = 4096
+"""More than any DHCP message has; a longer datagram is cut, and malformed then."""
+RECEIVE_BUFFER = 1 << 20
+
+
+class DHCPSocket:
+    """One socket on port 67."""
+
+    def __init__(
+        self, interface: Interface, bound_to: IPv4Address, port: int, responder: Responder
+    ) -> None:
+        self._interface = interface
+        self._bound_to = bound_to
+        self._port = port
+        self._responder = responder
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+
+    @property
+    def inode(self) -> int:
+        """Number of the socket in `/proc/net/udp`."""
+        return os.fstat(self._socket.fileno()).st_ino
+
+    async def open(self) -> None:
+        """Bind; raises OSError."""
+        try:
+            _prepare(self._socket, self._interface)
+            self._socket.bind((str(self._bound_to), self._port))
+        except OSError:
+            self._socket.close()
+            raise
+        asyncio.get_running_loop().add_reader(self._socket, self._readable)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+
+    def _readable(self) -> None:
+        for _ in range(DRAIN):
+            try:
+                data, ancillary, _flags, source = self._socket.recvmsg(
+                    DATAGRAM_SIZE, socket.CMSG_SPACE(_PKTINFO.size)
+                )
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                # The interface went down or away: the next scan of interfaces deals with it.
+                log.debug("port not readable", interface=self._interface.name, error=str(error))
+                return
+            self._receive(data, ancillary, source)
+
+    def _receive(
+        self, data: bytes, ancillary: list[tuple[int, int, bytes]], source: tuple[str, int]
+    ) -> None:
+        reply_from = _addressed_to(ancillary) or self._interface.address
+
+        def send(reply: bytes, target: Endpoint) -> None:
+            info = _PKTINFO.pack(self._interface.index, reply_from.packed, bytes(4))
+            self._socket.sendmsg(
+                [reply],
+                [(socket.IPPROTO_IP, IP_PKTINFO, info)],
+                0,
+                (str(target[0]), target[1]),
+            )
+
+        self._responder.handle(
+            Heard(
+                data=data,
+                source=(IPv4Address(source[0]), source[1]),
+                listener=Listener.DHCP,
+                interface=self._interface.name,
+                server=self._interface.address,
+                at=time.monotonic(),
+            ),
+            send,
+        )
+
+
+def shared_port(port: int, own: frozenset[int]) -> bool:
+    """Tell whether a UDP port is held by sockets other than `own` (inode numbers)."""
+    try:
+        lines = Path("/proc/net/udp").read_text().splitlines()[1:]
+    except OSError:
+        return False
+    for fields in (line.split() for line in lines):
+        if int(fields[1].rpartition(":")[2], 16) == port and int(fields[9]) not in own:
+            return True
+    return False
+
+
+def _prepare(sock: socket.socket, interface: Interface) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.name.encode() + b"\0")
+
+
+def _addressed_to(ancillary: list[tuple[int, int, bytes]]) -> IPv4Address | None:
+    """Read which of our addresses a datagram was sent to; None for a broadcast."""
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and kind == IP_PKTINFO and len(data) >= _PKTINFO.size:
+            _, local, destination = _PKTINFO.unpack_from(data)
+            if local == destination and destination != BROADCAST.packed:
+                return IPv4Address(destination)
+    return None
