@@ -1,0 +1,143 @@
+"""`bootyard machine …`: machines, what they start, and what they start once."""
+
+from typing import Annotated
+
+import typer
+
+from bootyard.cli.api import with_catalog
+from bootyard.cli.documents import BootOnceDocument, MachineDocument, read
+from bootyard.cli.options import JSON, MAC
+from bootyard.cli.output import moment, print_collection, print_json, print_table, printable
+from bootyard.model.architecture import Firmware
+from bootyard.model.document import encode
+
+app = typer.Typer(help="Machines, what they start, and what they start once.")
+
+COLUMNS = (
+    "MAC",
+    "NAME",
+    "TARGET",
+    "BOOT ONCE",
+    "FIRMWARE",
+    "STATE",
+    "TAGS",
+    "KERNEL ARGUMENTS",
+    "LAST BOOT",
+)
+
+
+@app.command("list")
+def list_machines(json: JSON = False) -> None:
+    """List the machines that the catalog knows."""
+    items = with_catalog(lambda catalog: catalog.items("machines"))
+    if json:
+        print_collection(items)
+        return
+    print_table(
+        COLUMNS,
+        [_row(read(item, MachineDocument)) for item in items],
+        none="there are no machines yet; one appears when it is set, or boots from the network",
+    )
+
+
+@app.command("set")
+def set_machine(
+    *,
+    mac: MAC,
+    name: Annotated[str | None, typer.Option(metavar="N", help='"" takes it away.')] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help='What it starts; "" leaves that to the policy.'),
+    ] = None,
+    firmware: Annotated[
+        Firmware | None, typer.Option(help="What it boots with, when it says otherwise.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="T", help='May be repeated; replaces its tags, "" takes them away.'),
+    ] = None,
+    kernel_args: Annotated[
+        str | None, typer.Option(metavar="ARGS", help="Added to every command line of it.")
+    ] = None,
+    var: Annotated[
+        list[str] | None,
+        typer.Option(metavar="K=V", help="For answers; may be repeated; K= takes one away."),
+    ] = None,
+    json: JSON = False,
+) -> None:
+    """Change a machine, or make it when it is new; what is not named stays as it is."""
+    change: dict[str, object] = {}
+    if name is not None:
+        change["name"] = name or None
+    if target is not None:
+        change["target"] = target or None
+    if firmware is not None:
+        change["firmware"] = firmware
+    if tag:
+        change["tags"] = [one for one in tag if one]
+    if kernel_args is not None:
+        change["kernel_args"] = kernel_args
+    if var:
+        change["variables"] = dict(_variable(one) for one in var)
+    document = with_catalog(lambda catalog: catalog.change("PATCH", "machines", mac, body=change))
+    if json:
+        print_json(document)
+    else:
+        print_table(COLUMNS, [_row(read(document, MachineDocument))], none="")
+
+
+@app.command("boot-once")
+def boot_once(
+    mac: MAC,
+    target: Annotated[str, typer.Argument(metavar="ID", help="The boot target.")],
+    expires: Annotated[
+        int | None,
+        typer.Option(metavar="MINUTES", min=1, help="How long it waits for that boot.  [30]"),
+    ] = None,
+    json: JSON = False,
+) -> None:
+    """Let a machine start a target at its next boot, and only then."""
+    wanted: dict[str, object] = {"target": target}
+    if expires is not None:
+        wanted["expires_minutes"] = expires
+    document = with_catalog(
+        lambda catalog: catalog.change("PUT", "machines", mac, "boot-once", body=wanted)
+    )
+    if json:
+        print_json(document)
+        return
+    armed = read(document, MachineDocument).boot_once or BootOnceDocument(target)
+    until = f", if that is before {moment(armed.expires_at)}" if armed.expires_at else ""
+    print(printable(f"{mac} starts {armed.target} at its next network boot{until}"))
+
+
+@app.command("remove")
+def remove_machine(mac: MAC, json: JSON = False) -> None:
+    """Forget a machine; at its next boot it is an unknown one."""
+    with_catalog(lambda catalog: catalog.remove("machines", mac))
+    if json:
+        print_json(encode({"removed": mac}))
+    else:
+        print(f"{mac} is forgotten")
+
+
+def _variable(text: str) -> tuple[str, str | None]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise typer.BadParameter(f"{text!r} is not K=V", param_hint="--var")
+    return name, value or None
+
+
+def _row(machine: MachineDocument) -> tuple[str | None, ...]:
+    once = machine.boot_once
+    return (
+        machine.mac,
+        machine.name,
+        machine.target,
+        f"{once.target} ({once.state})" if once and once.is_ahead else None,
+        machine.firmware,
+        machine.state,
+        " ".join(machine.tags),
+        machine.kernel_args,
+        machine.last_boot,
+    )
