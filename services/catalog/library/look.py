@@ -1,0 +1,274 @@
+"""What lies in IMAGES_DIR: one walk over names and `stat`, nothing is opened.
+
+A candidate is one folder or file that is an image, or that somebody may take for one. Links are
+followed as far as they stay inside.
+"""
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from bootyard.model.snapshot import Fingerprint
+from services.catalog.library import names
+from services.catalog.library.pick import LAYOUT_FOLDERS, looks_bootable
+
+DESCRIPTION = "image.toml"
+MAX_DEPTH = 5
+MAX_FILES = 4000
+"""How many files of one image are looked at."""
+
+_TARBALLS = (".tar.gz", ".tgz")
+_UNBOOTABLE = (".iso", ".img", ".tar", ".tar.xz", ".tar.zst", ".tar.bz2", ".zip", ".wim", ".efi")
+_CASES = tuple[str, str]
+
+Form = Literal["folder", "tarball", "other"]
+
+
+class FileSeen(msgspec.Struct, frozen=True):
+    """One file, as `stat` tells it."""
+
+    path: str
+    """Relative to the folder of the image; `/` between parts."""
+    real: str
+    """Relative to IMAGES_DIR, links resolved: what a slice names."""
+    fingerprint: Fingerprint
+    changed_ns: int
+    """ctime: rights and renames count as a change too."""
+    fault: str = ""
+    """Why it cannot be served: `leads out of the images folder`, …"""
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to assess. Two that are equal give the same outcome."""
+
+    path: str
+    """Relative to IMAGES_DIR, as it is on disk."""
+    form: Form
+    files: tuple[FileSeen, ...] = ()
+    description: FileSeen | None = None
+    """Beside a file: its `<name>.toml`. A folder's own is among its files."""
+    problem: str = ""
+    cure: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Of the folder, or of the file without its extension."""
+        last = self.path.rpartition("/")[2]
+        return last if self.form == "folder" else names.stem(last)
+
+
+class Unreachable(Exception):
+    """IMAGES_DIR is there and cannot be listed at the moment."""
+
+
+def look(images_dir: Path) -> tuple[Candidate, ...]:
+    """List the candidates in IMAGES_DIR, shallow ones first; none when it does not exist.
+
+    Raises Unreachable when the directory itself cannot be listed (a file server that is away).
+    """
+    try:
+        root = images_dir.resolve(strict=True)
+        os.scandir(root).close()
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        raise Unreachable(str(error)) from error
+    found = _Walk(root).folder("", 0)
+    return tuple(sorted(found, key=lambda c: (c.path.count("/"), c.path)))
+
+
+class _Walk:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._base = f"{root}/" if str(root) != "/" else "/"
+
+    def folder(self, path: str, depth: int) -> list[Candidate]:
+        """Find candidates in a folder: itself, or what is below it."""
+        try:
+            folders, files = self._list(path)
+        except OSError as error:
+            return [_problem(path, "folder", *_unlisted(error))] if path else []
+        refused = [
+            _problem(_join(path, f.path), "folder", *_outside(f.fault)) for f in folders if f.fault
+        ]
+        inside = [folder for folder in folders if not folder.fault]
+        if path:
+            image = self._image(path, inside, files, depth)
+            if image is not None:
+                return [image]
+        below: list[Candidate] = []
+        for folder in inside:
+            if depth >= MAX_DEPTH:
+                break
+            there = self.folder(_join(path, folder.path), depth + 1)
+            if f"{folder.path}.toml" in (file.path for file in files):
+                there = [_with_note(candidate, folder.path) for candidate in there]
+            below += there
+        below += refused
+        below += _loose(path, files)
+        if path and not below:
+            below.append(_problem(path, "folder", *_nothing_in(folders, files)))
+        return below
+
+    def _image(
+        self, path: str, folders: list[FileSeen], files: list[FileSeen], depth: int
+    ) -> Candidate | None:
+        own = [file.path for file in files]
+        layouts = [folder for folder in folders if folder.path.lower() in LAYOUT_FOLDERS]
+        is_image = any(
+            name == DESCRIPTION or names.is_kernel(name) or names.is_initrd(name) for name in own
+        )
+        if not is_image and not layouts:
+            return None
+        everything = [*files]
+        if is_image:
+            self._collect(path, "", folders, everything, depth)
+        else:
+            self._collect(path, "", layouts, everything, depth)
+            if not looks_bootable([file.path for file in everything]):
+                return None
+        return Candidate(path=path, form="folder", files=tuple(everything[:MAX_FILES]))
+
+    def _collect(
+        self, path: str, below: str, folders: list[FileSeen], into: list[FileSeen], depth: int
+    ) -> None:
+        for folder in folders:
+            if folder.fault or depth >= MAX_DEPTH or len(into) > MAX_FILES:
+                continue
+            inner = _join(below, folder.path)
+            try:
+                deeper, files = self._list(_join(path, inner))
+            except OSError:
+                continue
+            into += [msgspec.structs.replace(f, path=_join(inner, f.path)) for f in files]
+            self._collect(path, inner, deeper, into, depth + 1)
+
+    def _list(self, path: str) -> tuple[list[FileSeen], list[FileSeen]]:
+        """List folders and files of a folder by name; what vanishes meanwhile is left out."""
+        folders: list[FileSeen] = []
+        files: list[FileSeen] = []
+        real = os.path.realpath(self._base + path)
+        with os.scandir(self._base + path) as entries:
+            present = sorted(entries, key=lambda entry: entry.name)
+        for entry in present:
+            if names.is_skipped(entry.name):
+                continue
+            try:
+                seen, is_folder = self._see(entry, real)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                seen, is_folder = _faulty(entry.name, error.strerror or str(error)), False
+            (folders if is_folder else files).append(seen)
+        return folders, files
+
+    def _see(self, entry: os.DirEntry[str], folder: str) -> tuple[FileSeen, bool]:
+        """Look at one entry of a folder (its real path): what it is, and whether a folder."""
+        status = entry.stat(follow_symlinks=False)
+        real, fault = f"{folder}/{entry.name}", ""
+        is_folder = stat.S_ISDIR(status.st_mode)
+        if stat.S_ISLNK(status.st_mode):
+            real = os.path.realpath(entry.path)
+            is_folder = Path(real).is_dir()
+            if not real.startswith(self._base):
+                fault = "leads out of the images folder"
+            elif f"{folder}/".startswith(f"{real}/"):
+                fault = "leads back to a folder that it lies in"
+            elif not Path(real).exists():
+                fault = "leads nowhere"
+            else:
+                status = entry.stat()
+        if not fault and not is_folder and not stat.S_ISREG(status.st_mode):
+            fault = "is not a regular file"
+        seen = FileSeen(
+            path=entry.name,
+            real=real.removeprefix(self._base),
+            fingerprint=Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino),
+            changed_ns=status.st_ctime_ns,
+            fault=fault,
+        )
+        return seen, is_folder
+
+
+def _loose(path: str, files: list[FileSeen]) -> list[Candidate]:
+    """Find candidates among files that lie in no image's folder."""
+    by_name = {file.path: file for file in files}
+    found = []
+    for file in files:
+        lower, where = file.path.lower(), _join(path, file.path)
+        if lower.endswith(_TARBALLS):
+            description = by_name.get(f"{names.stem(file.path)}.toml")
+            if file.fault:
+                found.append(_problem(where, "tarball", *_outside(file.fault), file))
+            else:
+                found.append(
+                    Candidate(path=where, form="tarball", files=(file,), description=description)
+                )
+        elif lower.endswith(_UNBOOTABLE):
+            found.append(_problem(where, "other", *_UNSUPPORTED, file))
+        elif names.is_kernel(file.path) or names.is_initrd(file.path):
+            found.append(_problem(where, "other", *_NO_FOLDER, file))
+    return found
+
+
+def _with_note(candidate: Candidate, folder: str) -> Candidate:
+    note = f"{names.printable(folder)}.toml is not read: a folder is described by image.toml in it"
+    return msgspec.structs.replace(candidate, notes=(note,))
+
+
+_UNSUPPORTED = (
+    "this kind of file cannot be booted by this version",
+    "use a folder with the kernel and initrd from it, or a Debian netboot.tar.gz",
+)
+_NO_FOLDER = (
+    "it lies in no folder of an image",
+    "put a kernel and its initrd into a folder of their own; the folder's name becomes the id",
+)
+
+
+def _problem(
+    path: str, form: Form, problem: str, cure: str, file: FileSeen | None = None
+) -> Candidate:
+    files = () if file is None else (file,)
+    return Candidate(path=path, form=form, files=files, problem=problem, cure=cure)
+
+
+def _nothing_in(folders: list[FileSeen], files: list[FileSeen]) -> _CASES:
+    empty = not folders and not files
+    return (
+        "the folder is empty" if empty else "there is no kernel in the folder",
+        "put a kernel (linux, vmlinuz…, bzImage, kernel…) with its initrd into it,"
+        ' or name it in image.toml: kernel = "…"',
+    )
+
+
+def _unlisted(error: OSError) -> _CASES:
+    return (
+        f"the folder cannot be listed: {error.strerror or error}",
+        "let the user that runs Bootyard read it: chmod o+rx",
+    )
+
+
+def _outside(fault: str) -> _CASES:
+    return (
+        f"the link {fault}",
+        "put the files themselves into the images folder, or mount their folder there",
+    )
+
+
+def _faulty(name: str, reason: str) -> FileSeen:
+    return FileSeen(name, "", Fingerprint(0, 0, 0), 0, f"cannot be looked at: {reason}")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}/{name}" if path else name
+
+
+def total_size(files: Iterable[FileSeen]) -> int:
+    """Add up what files take, each once however many links lead to it."""
+    return sum({file.real: file.fingerprint.size for file in files}.values())
