@@ -1,9 +1,11 @@
 """Port 4011 on one address: the boot server that machines ask after they have a lease.
 
-aioudp starts a task for every peer that is not being answered. Each takes one request, answers
-without waiting for anything, and ends, so that tasks and queues do not outlive their datagram.
+aioudp starts a task for every peer. Each answers without waiting for anything and ends at once,
+or after a moment while there are few: a datagram that comes between the end of a task and its
+removal is lost inside aioudp.
 """
 
+import asyncio
 import contextlib
 import functools
 import time
@@ -11,12 +13,13 @@ from ipaddress import IPv4Address
 
 import aioudp
 
-from bootyard.runtime.log import get_logger
 from services.proxydhcp.identify import Listener
 from services.proxydhcp.reply import Endpoint
 from services.proxydhcp.responder import Heard, Responder
 
-log = get_logger(__name__)
+LINGER_SECONDS = 0.05
+MAX_LINGERING = 64
+"""Tasks that may wait for more of their peer; under a flood of peers none does."""
 
 QUEUED = 16
 """Datagrams of one peer that wait for its task; the task takes them as fast as they are read."""
@@ -32,6 +35,7 @@ class BootServer:
         self._address = address
         self._port = port
         self._responder = responder
+        self._peers = 0
         self._open = contextlib.AsyncExitStack()
 
     async def open(self) -> None:
@@ -44,7 +48,19 @@ class BootServer:
         await self._open.aclose()
 
     async def _serve(self, connection: aioudp.Connection) -> None:
-        data = await connection.recv()
+        self._peers += 1
+        try:
+            self._answer(await connection.recv(), connection)
+            if self._peers <= MAX_LINGERING:
+                async with asyncio.timeout(LINGER_SECONDS):
+                    async for data in connection:
+                        self._answer(data, connection)
+        except TimeoutError:
+            pass
+        finally:
+            self._peers -= 1
+
+    def _answer(self, data: bytes, connection: aioudp.Connection) -> None:
         sendto = connection.send_func
         # On the server side `remote_address` is None; the peer is only in the bound send function.
         if not isinstance(sendto, functools.partial) or "addr" not in sendto.keywords:

@@ -57,7 +57,11 @@ class ProxyDHCPServer:
         loop = asyncio.get_running_loop()
         try:
             while not self._service.stopping.is_set():
-                await self.scan()
+                try:
+                    await self.scan()
+                except OSError as error:
+                    # Interfaces come and go while they are listed.
+                    log.warning("interfaces not scanned", error=str(error))
                 self._responder.refresh(loop.time())
                 try:
                     async with asyncio.timeout(SCAN_SECONDS):
@@ -113,8 +117,8 @@ class ProxyDHCPServer:
             )
 
     async def _try_open(self, place: _Place) -> None:
-        port = self._make(place)
         try:
+            port = self._make(place)
             await port.open()
         except OSError as error:
             if place not in self._failed:
