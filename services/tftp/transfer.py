@@ -28,6 +28,9 @@ FINAL_ACK_LIMIT = 10.0
 """How long the last ACK is waited for. ROMs close their port behind it and do not repeat it when
 it is lost: after that the transfer counts as complete."""
 
+RESTARTED_AFTER = 1.0
+"""An RRQ that comes again this long after the last new ACK is from a client that began anew."""
+
 UNKNOWN_ROUND_TRIP = 0.02
 """Assumed where an ACK's age matters before a round trip was measured."""
 
@@ -110,15 +113,23 @@ class ReadTransfer:
         except MalformedPacket:
             return
         if isinstance(packet, Error):
-            # EDK2 asks for the size and stops with ERROR 8, GRUB opens each configuration once to
-            # see whether it is there, the Raspberry Pi 3 stops after the first block.
-            probing = self._acknowledged <= 1
-            self._end(TransferOutcome.PROBE if probing else TransferOutcome.CLIENT_ABORT, now)
+            self._end_by_client(now)
 
-    def repeat_request(self, now: float) -> None:
-        """The client sent its RRQ again: our first datagram did not reach it."""
-        if self.outcome is None and not self._peer_proven:
-            self._start_window(now)
+    def repeat_request(self, now: float) -> bool:
+        """Take the RRQ again; False when it is that of a client that began anew.
+
+        One that acknowledged nothing has missed our first datagram, and one that is busy
+        acknowledging sees its own RRQ delayed. The address cannot tell a machine that was reset:
+        Intel's ROMs always use ports 2070 and 2071.
+        """
+        if self._peer_proven:
+            return now - self._progress < RESTARTED_AFTER
+        self._start_window(now)
+        return True
+
+    def supersede(self, now: float) -> None:
+        """End the transfer because its client began anew: an ERROR would reach the new one."""
+        self._end_by_client(now)
 
     def datagrams_to_send(self) -> list[bytes]:
         """Take what is to be sent now."""
@@ -266,6 +277,12 @@ class ReadTransfer:
             + content[index * block_size : (index + 1) * block_size]
             for index in range(count)
         ]
+
+    def _end_by_client(self, now: float) -> None:
+        # EDK2 asks for the size and stops with ERROR 8, GRUB opens each configuration once to see
+        # whether it is there, the Raspberry Pi 3 stops after the first block.
+        probing = self._acknowledged <= 1
+        self._end(TransferOutcome.PROBE if probing else TransferOutcome.CLIENT_ABORT, now)
 
     def _end(self, outcome: TransferOutcome, now: float) -> None:
         self.outcome = outcome

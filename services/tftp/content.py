@@ -1,0 +1,181 @@
+"""Reads what a transfer sends. The only place of this service that touches files.
+
+Files are read with pread, never mapped: a user who truncates a mapped file kills the process.
+"""
+
+import os
+import stat
+from bisect import bisect_right
+from collections.abc import Callable
+from itertools import accumulate
+from pathlib import Path
+
+from bootyard.model.errors import BootyardError
+from bootyard.model.snapshot import Content, Fingerprint, Root, Slice, Text
+from services.tftp.transfer import BlockSource
+
+CHECK_EVERY = 1 << 20
+"""Bytes between two looks at whether the file is still the same."""
+
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+class SourceChanged(BootyardError):
+    """A file that is no longer the one the snapshot describes."""
+
+
+class TextSource:
+    """Bytes made for one request."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Read."""
+        return self._data[offset : offset + size]
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class _SharedFile:
+    """One descriptor for all transfers of a file: a thousand machines ask for the same loader."""
+
+    def __init__(self, descriptor: int, status: os.stat_result) -> None:
+        self.descriptor = descriptor
+        self.fingerprint = _fingerprint(status)
+        self.users = 0
+
+    def is_unchanged(self) -> bool:
+        return _fingerprint(os.fstat(self.descriptor)) == self.fingerprint
+
+
+class SliceSource:
+    """Extents of a file, one after the other. Short reads tell that the file has changed."""
+
+    def __init__(
+        self,
+        file: _SharedFile,
+        extents: tuple[tuple[int, int], ...],
+        release: Callable[[_SharedFile], None],
+    ) -> None:
+        self._file = file
+        self._extents = extents
+        self._release = release
+        self._ends = tuple(accumulate(length for _, length in extents))
+        self._unchecked = 0
+        self._is_open = True
+        self.size = self._ends[-1] if self._ends else 0
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Read."""
+        wanted = max(0, min(size, self.size - offset))
+        data = self._read(offset, wanted)
+        self._unchecked += len(data)
+        is_due = self._unchecked >= CHECK_EVERY or offset + wanted >= self.size
+        if is_due or len(data) < wanted:
+            self._unchecked = 0
+            if not self._file.is_unchanged():
+                return b""
+        return data
+
+    def _read(self, offset: int, wanted: int) -> bytes:
+        pieces: list[bytes] = []
+        while wanted > 0:
+            index = bisect_right(self._ends, offset)
+            start, length = self._extents[index]
+            inside = offset - (self._ends[index] - length)
+            count = min(wanted, length - inside)
+            piece = os.pread(self._file.descriptor, count, start + inside)
+            pieces.append(piece)
+            if len(piece) < count:
+                break
+            offset += count
+            wanted -= count
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._is_open:
+            self._is_open = False
+            self._release(self._file)
+
+
+class ContentStore:
+    """Opens content. `root_directory` says where each root is on this host."""
+
+    def __init__(self, root_directory: Callable[[Root], Path]) -> None:
+        self._root_directory = root_directory
+        self._files: dict[tuple[int, int, int, int], _SharedFile] = {}
+
+    def open(self, content: Content) -> BlockSource:
+        """Open content for one transfer; raises OSError, or SourceChanged."""
+        if isinstance(content, Text):
+            return TextSource(content.data)
+        file = self._open_file(content)
+        try:
+            extents = _extents(content, file.fingerprint)
+        except BaseException:
+            self._release(file)
+            raise
+        return SliceSource(file, extents, self._release)
+
+    def has(self, content: Slice) -> bool:
+        """Tell whether a slice's file is on this disk."""
+        return (self._root_directory(content.root) / content.path).is_file()
+
+    def _open_file(self, content: Slice) -> _SharedFile:
+        root = self._root_directory(content.root)
+        descriptor = os.open(root / content.path, _OPEN)
+        try:
+            status = os.fstat(descriptor)
+            _check_is_inside(descriptor, root)
+            if not stat.S_ISREG(status.st_mode):
+                raise PermissionError(f"{content.path} is not a regular file")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        key = (status.st_dev, *_identity(_fingerprint(status)))
+        file = self._files.get(key)
+        if file is None:
+            file = self._files[key] = _SharedFile(descriptor, status)
+        else:
+            os.close(descriptor)
+        file.users += 1
+        return file
+
+    def _release(self, file: _SharedFile) -> None:
+        file.users -= 1
+        if file.users == 0:
+            self._files = {key: f for key, f in self._files.items() if f is not file}
+            os.close(file.descriptor)
+
+
+def _check_is_inside(descriptor: int, root: Path) -> None:
+    """Refuse a file outside its root, wherever links in its path lead.
+
+    What is checked is the file that was opened, not a name that may mean another one by now.
+    """
+    real = Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - no path object yet
+    if not real.is_relative_to(os.path.realpath(root)):
+        raise PermissionError(f"{real} is outside {root}: a link leads there")
+
+
+def _extents(content: Slice, found: Fingerprint) -> tuple[tuple[int, int], ...]:
+    if content.fingerprint is None:
+        # A loader: the catalog indexed a copy of its own, this one may be another release.
+        return ((0, found.size),)
+    if content.fingerprint != found:
+        raise SourceChanged(f"{content.path} has changed since it was indexed")
+    if any(offset < 0 or offset + length > found.size for offset, length in content.extents):
+        raise SourceChanged(f"{content.path} is shorter than what was found in it")
+    return content.extents
+
+
+def _fingerprint(status: os.stat_result) -> Fingerprint:
+    return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def _identity(fingerprint: Fingerprint) -> tuple[int, int, int]:
+    return fingerprint.size, fingerprint.mtime_ns, fingerprint.inode

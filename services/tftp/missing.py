@@ -1,0 +1,37 @@
+"""Loaders that the snapshot names and this disk has not: said before a machine asks for them."""
+
+import asyncio
+
+from bootyard.model.snapshot import Snapshot
+from bootyard.runtime.lifecycle import Service
+from services.tftp.content import ContentStore
+from services.tftp.metrics import TFTPMetrics
+
+CHECK_SECONDS = 30.0
+NAMED = 5
+
+
+async def watch_loaders(service: Service, contents: ContentStore, metrics: TFTPMetrics) -> None:
+    """Look at every adopted snapshot, and again as long as files may come and go."""
+    adopted = asyncio.Event()
+    service.snapshots.on_adopt(lambda _: adopted.set())
+    while True:
+        adopted.clear()
+        missing = await asyncio.to_thread(find_missing, service.snapshots.snapshot, contents)
+        metrics.missing_files.set(len(missing))
+        service.telemetry.degraded("loaders", _describe(missing) if missing else None)
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await adopted.wait()
+        except TimeoutError:
+            pass
+
+
+def find_missing(snapshot: Snapshot, contents: ContentStore) -> list[str]:
+    """Name the loaders that are not on this disk."""
+    return [name for name, content in snapshot.loaders.items() if not contents.has(content)]
+
+
+def _describe(missing: list[str]) -> str:
+    more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+    return f"not on this disk: {', '.join(sorted(missing)[:NAMED])}{more}"

@@ -1,0 +1,261 @@
+"""The service: port 69, who is answered, and what runs beside the transfers."""
+
+import asyncio
+import resource
+import socket
+import struct
+from ipaddress import IPv4Address
+
+from bootyard.model.errors import MalformedPacket, TFTPErrorCode
+from bootyard.runtime.interfaces import (
+    explain_bind_error,
+    missing_interfaces,
+    served_interfaces,
+)
+from bootyard.runtime.lifecycle import PORT_RETRY_SECONDS, Service, follow_snapshot
+from bootyard.runtime.log import get_logger
+from services.tftp.admission import Admission, Arrival, served_networks
+from services.tftp.content import ContentStore
+from services.tftp.digest import TransferDigest
+from services.tftp.engine import Engine
+from services.tftp.metrics import RejectReason, TFTPMetrics
+from services.tftp.missing import watch_loaders
+from services.tftp.options import Limits
+from services.tftp.packet import MAX_REQUEST, ReadRequest, WriteRequest, error, parse, printable
+from services.tftp.report import Reporter
+from services.tftp.requests import Refused, RequestDesk
+
+log = get_logger(__name__)
+
+FOLD_SECONDS = 0.5
+INTERFACES_SECONDS = 2.0
+
+DRAIN_SECONDS = 8.0
+"""How long running transfers may go on at a stop: Docker kills after ten seconds."""
+
+RECEIVE_BUFFER = 1 << 20
+"""A rack that comes back after a power cut asks within one second."""
+
+REQUESTS_A_TURN = 32
+DESCRIPTORS = 4096
+
+WRITING = Refused(TFTPErrorCode.ACCESS_VIOLATION, "writing is refused", RejectReason.WRITE)
+
+_PKTINFO = struct.Struct("=I4s4s")  # struct in_pktinfo, ip(7)
+_IP_PKTINFO = 8  # linux/in.h; the socket module names it from Python 3.14 on
+
+
+class ErrorBudget:
+    """Limits ERROR answers to so many a second; what is beyond gets none."""
+
+    def __init__(self, per_second: float = 1000.0, burst: float = 2000.0) -> None:
+        self._per_second = per_second
+        self._burst = self._left = burst
+        self._last = 0.0
+
+    def allows(self, now: float) -> bool:
+        """Take one answer from the budget."""
+        self._left = min(self._burst, self._left + (now - self._last) * self._per_second)
+        self._last = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class Server:
+    """Port 69: takes requests, gives transfers to the engine."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        service.telemetry.declare_places("tftp.request", "tftp.transfer")
+        self.metrics = TFTPMetrics(service.telemetry.registry)
+        self.contents = ContentStore(service.root_directory)
+        self._reporter = Reporter(self.metrics, service.events)
+        self.engine = Engine(
+            self._finished,
+            self.metrics.progressed,
+            lambda: service.telemetry.internal_error("tftp.transfer"),
+        )
+        self._desk = RequestDesk(service.snapshots, self.contents, self.engine, self.metrics)
+        self._admission = Admission()
+        self._errors = ErrorBudget()
+        self._socket: socket.socket | None = None
+
+    async def listen(self) -> None:
+        """Bind port 69 and take requests; a port in use is tried again until it is free."""
+        port = self._service.settings.tftp_port
+        loop = asyncio.get_running_loop()
+        while self._socket is None:
+            try:
+                self._socket = open_listener(port)
+            except OSError as failure:
+                reason = explain_bind_error(failure, port, "udp")
+                log.error("port not served", reason=reason)
+                self._service.telemetry.ready("tftp", reason)
+                await asyncio.sleep(PORT_RETRY_SECONDS)
+        loop.add_reader(self._socket, self._receive)
+        self._service.telemetry.ready("tftp", None)
+        log.info("listening", port=port)
+
+    async def stop(self) -> None:
+        """Take no more requests; let what runs finish."""
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+        await self.engine.drain(DRAIN_SECONDS)
+        if self._socket is not None:
+            self._socket.close()
+
+    async def watch_interfaces(self) -> None:
+        """Follow addresses and networks as they come and go, until cancelled."""
+        settings, telemetry = self._service.settings, self._service.telemetry
+        while True:
+            interfaces = served_interfaces(settings)
+            self._admission = Admission(served_networks(interfaces))
+            missing = ", ".join(missing_interfaces(settings))
+            telemetry.degraded("interfaces", f"{missing} cannot be served" if missing else None)
+            none = "no interface with an IPv4 address is up" if not interfaces else None
+            telemetry.degraded("network", none)
+            await asyncio.sleep(INTERFACES_SECONDS)
+
+    async def fold_counts(self) -> None:
+        """Let long transfers show in the metrics while they run, until cancelled."""
+        while True:
+            await asyncio.sleep(FOLD_SECONDS)
+            self.engine.fold()
+
+    def _receive(self) -> None:
+        for _ in range(REQUESTS_A_TURN):
+            if self._socket is None:
+                return
+            try:
+                datagram, control, _, address = self._socket.recvmsg(
+                    MAX_REQUEST + 1, socket.CMSG_SPACE(_PKTINFO.size)
+                )
+            except OSError:
+                return  # nothing more; or an ICMP error, which says nothing that can be trusted
+            arrival = parse_arrival(control, address)
+            if arrival is None:
+                continue
+            try:
+                self._handle(datagram, arrival)
+            except Exception:
+                # A fault of ours costs this request, not the service.
+                log.exception("request failed", client=str(arrival.source))
+                self._service.telemetry.internal_error("tftp.request")
+
+    def _handle(self, datagram: bytes, arrival: Arrival) -> None:
+        limits = self._admission.admit(arrival)
+        if not isinstance(limits, Limits):
+            self._ignore(arrival, limits)
+            return
+        try:
+            packet = parse(datagram)
+        except MalformedPacket as malformed:
+            self._ignore(arrival, RejectReason.MALFORMED, str(malformed))
+            return
+        match packet:
+            case ReadRequest():
+                try:
+                    self._desk.read(packet, arrival, limits)
+                except Refused as refused:
+                    self._refuse(packet, arrival, refused)
+            case WriteRequest():
+                self._refuse(packet, arrival, WRITING)
+            case _:
+                self._ignore(arrival, RejectReason.MALFORMED, "not a request")
+
+    def _ignore(self, arrival: Arrival, reason: RejectReason, detail: str = "") -> None:
+        self.metrics.rejected(reason, is_request=False)
+        log.debug(
+            "datagram ignored", client=str(arrival.source), reason=reason.value, detail=detail
+        )
+
+    def _refuse(
+        self, request: ReadRequest | WriteRequest, arrival: Arrival, refused: Refused
+    ) -> None:
+        if not self._errors.allows(asyncio.get_running_loop().time()):
+            self.metrics.rejected(RejectReason.FLOOD, is_request=False)
+            return
+        if refused.reason is None:
+            self.metrics.not_found()
+        else:
+            self.metrics.rejected(refused.reason, is_request=True)
+        log.info(
+            "request refused",
+            path=printable(request.filename),
+            reason=refused.message,
+            client=str(arrival.source),
+            server=str(arrival.local_address),
+        )
+        self._send(error(refused.code, refused.message), arrival)
+
+    def _send(self, datagram: bytes, arrival: Arrival) -> None:
+        """Answer from port 69, by the interface and address that were asked."""
+        if self._socket is None:
+            return
+        source = _PKTINFO.pack(arrival.interface_index, arrival.local_address.packed, b"\0" * 4)
+        control = [(socket.IPPROTO_IP, _IP_PKTINFO, source)]
+        try:
+            self._socket.sendmsg([datagram], control, 0, (str(arrival.source), arrival.port))
+        except OSError as failure:
+            log.debug("datagram not sent", client=str(arrival.source), error=str(failure))
+
+    def _finished(self, digest: TransferDigest) -> None:
+        self._desk.finished(digest)
+        self._reporter.finished(digest)
+
+
+def open_listener(port: int) -> socket.socket:
+    """Open a UDP port on every address that tells which one was asked (IP_PKTINFO)."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        listener.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        listener.bind(("0.0.0.0", port))
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def parse_arrival(
+    control: list[tuple[int, int, bytes]], address: tuple[str, int]
+) -> Arrival | None:
+    """Read a datagram's addresses; None without IP_PKTINFO, which the kernel always adds."""
+    for level, kind, octets in control:
+        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO) and len(octets) >= _PKTINFO.size:
+            index, local, destination = _PKTINFO.unpack_from(octets)
+            return Arrival(
+                IPv4Address(address[0]),
+                address[1],
+                index,
+                IPv4Address(local),
+                IPv4Address(destination),
+            )
+    return None
+
+
+def raise_descriptor_limit() -> None:
+    """Every transfer has a socket; the usual limit of 1024 descriptors is too few for 1000."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def main(service: Service) -> None:
+    """Serve until the service is stopped."""
+    raise_descriptor_limit()
+    server = Server(service)
+    background = [
+        service.tasks.create_task(server.watch_interfaces()),
+        service.tasks.create_task(server.fold_counts()),
+        service.tasks.create_task(watch_loaders(service, server.contents, server.metrics)),
+        service.tasks.create_task(follow_snapshot(service)),
+        service.tasks.create_task(service.serve_telemetry(service.settings.tftp_metrics_port)),
+        service.tasks.create_task(server.listen()),
+    ]
+    await service.stopping.wait()
+    background[-1].cancel()
+    await server.stop()
