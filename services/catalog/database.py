@@ -135,6 +135,16 @@ def write_property(connection: sqlite3.Connection, name: str, value: str) -> Non
     )
 
 
+def renew_epoch(connection: sqlite3.Connection) -> str:
+    """Begin a new history of snapshots; `Database.epoch` has it after the next opening.
+
+    A restored backup needs this: its numbers were given to other content meanwhile.
+    """
+    epoch = secrets.token_hex(4)
+    write_property(connection, "epoch", epoch)
+    return epoch
+
+
 def _transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
     # IMMEDIATE: what is read and what is then written belong together, also against a second
     # process that has the file open.
@@ -200,11 +210,7 @@ def _statements(script: str) -> list[str]:
 
 
 def _epoch(connection: sqlite3.Connection) -> str:
-    epoch = read_property(connection, "epoch")
-    if epoch is None:
-        epoch = secrets.token_hex(4)
-        write_property(connection, "epoch", epoch)
-    return epoch
+    return read_property(connection, "epoch") or renew_epoch(connection)
 
 
 def _backup(connection: sqlite3.Connection, path: Path) -> None:

@@ -22,7 +22,7 @@ from services.catalog.library.look import DESCRIPTION, Candidate, FileSeen, tota
 from services.catalog.library.pick import names_in_tree, pick
 from services.catalog.library.recognise import Material, recognise
 from services.catalog.library.revisions import Remembered
-from services.catalog.library.tarball import VERSION_INFO, Unpacked, unpack
+from services.catalog.library.tarball import VERSION_INFO, Unpacked
 
 MAX_SERVED = 256
 """Files of a folder that are served beside kernel and initrds."""
@@ -34,7 +34,15 @@ class Assessed(msgspec.Struct, frozen=True):
     image: LibraryImage
     again: bool = False
     """True when the disk is to blame, not the image: worth another try without any change."""
-    unpacked: Remembered | None = None
+
+
+class ToUnpack(msgspec.Struct, frozen=True):
+    """A tarball whose files are not in the derived store yet."""
+
+    tarball: Path
+    said: Description
+    source: str
+    """What the outcome is to be remembered for."""
 
 
 class Assessor:
@@ -44,45 +52,16 @@ class Assessor:
         self._images_dir = images_dir
         self._derived = derived
 
-    def assess(self, candidate: Candidate, remembered: Remembered | None = None) -> Assessed:
-        """Read a candidate. A tarball is not unpacked again when `remembered` is of this file."""
+    def assess(
+        self, candidate: Candidate, remembered: Remembered | None = None
+    ) -> Assessed | ToUnpack:
+        """Read a candidate; `remembered` is what was unpacked of it last, if anything was."""
         try:
             return self._assess(candidate, remembered)
-        except ImageRejected as error:
-            return Assessed(_problem(candidate, error.problem, error.cure))
-        except PermissionError as error:
-            return Assessed(
-                _problem(
-                    candidate,
-                    f"{_where(error, candidate)} cannot be read: permission denied",
-                    "let the user that runs Bootyard read it: chmod o+r, and o+rx on folders",
-                ),
-                again=True,
-            )
-        except OSError as error:
-            return Assessed(
-                _problem(
-                    candidate,
-                    f"{_where(error, candidate)}: {error.strerror or error}",
-                    "see to the disk of BOOTYARD_IMAGES_DIR and BOOTYARD_STATE_DIR;"
-                    " it is tried again by itself",
-                ),
-                again=True,
-            )
+        except (ImageRejected, OSError) as error:
+            return not_usable(candidate, error)
 
-    def is_remembered(self, candidate: Candidate, remembered: Remembered | None) -> bool:
-        """Tell whether assessing is quick: no tarball, or one whose files are there already."""
-        if candidate.form != "tarball" or candidate.problem:
-            return True
-        if remembered is None:
-            return False
-        try:
-            said = self._describe(candidate)
-        except (ImageRejected, OSError):
-            return True
-        return self._recall(candidate, said, remembered) is not None
-
-    def _assess(self, candidate: Candidate, remembered: Remembered | None) -> Assessed:
+    def _assess(self, candidate: Candidate, remembered: Remembered | None) -> Assessed | ToUnpack:
         if not names.is_text(candidate.path):
             raise ImageRejected(
                 "its name, or a folder's that it lies in, is not printable UTF-8 text",
@@ -93,13 +72,13 @@ class Assessor:
         said = self._describe(candidate)
         if candidate.form == "folder":
             return Assessed(recognise(self._folder(candidate, said)))
-        unpacked = self._recall(candidate, said, remembered)
-        if unpacked is None:
-            unpacked = unpack(self._path(candidate.files[0]), said, self._derived)
-        return Assessed(
-            recognise(self._tarball(candidate, said, unpacked)),
-            unpacked=Remembered(_source(candidate, said), unpacked),
-        )
+        source = _source(candidate, said)
+        if remembered is None or remembered.source != source:
+            return ToUnpack(self._path(candidate.files[0]), said, source)
+        material = self._tarball(candidate, said, remembered.result)
+        if material is None:
+            return ToUnpack(self._path(candidate.files[0]), said, source)
+        return Assessed(recognise(material))
 
     def _describe(self, candidate: Candidate) -> Description:
         own = (f for f in candidate.files if f.path == DESCRIPTION)
@@ -141,12 +120,14 @@ class Assessor:
             notes=(*candidate.notes, *notes),
         )
 
-    def _tarball(self, candidate: Candidate, said: Description, unpacked: Unpacked) -> Material:
+    def _tarball(
+        self, candidate: Candidate, said: Description, unpacked: Unpacked
+    ) -> Material | None:
         slices: dict[str, Slice] = {}
         for name, stored in unpacked.files.items():
             found = self._derived.slice(stored)
             if found is None:
-                raise FileNotFoundError(2, "it went away", f"derived/{stored.sha256}")
+                return None
             slices[name] = found
         kernel, *initrds = names_in_tree(unpacked.picked)
         return Material(
@@ -165,20 +146,30 @@ class Assessor:
             notes=candidate.notes,
         )
 
-    def _recall(
-        self, candidate: Candidate, said: Description, remembered: Remembered | None
-    ) -> Unpacked | None:
-        if remembered is None or remembered.source != _source(candidate, said):
-            return None
-        stored = remembered.result.files.values()
-        return remembered.result if all(map(self._derived.slice, stored)) else None
-
     def _text(self, file: FileSeen) -> str:
         with self._path(file).open("rb") as opened:
             return opened.read(4096).decode("utf-8", "replace")
 
     def _path(self, file: FileSeen) -> Path:
         return self._images_dir / file.real
+
+
+def not_usable(candidate: Candidate, error: ImageRejected | OSError) -> Assessed:
+    """Turn what went wrong with a candidate into its entry."""
+    if isinstance(error, ImageRejected):
+        return Assessed(_problem(candidate, error.problem, error.cure))
+    name = error.filename if isinstance(error.filename, str) else candidate.path
+    file = names.printable(name.rpartition("/")[2])
+    if isinstance(error, PermissionError):
+        problem = f"{file} cannot be read: permission denied"
+        cure = "let the user that runs Bootyard read it: chmod o+r, and o+rx on folders"
+    else:
+        problem = f"{file}: {error.strerror or error}"
+        cure = (
+            "see to the disks of BOOTYARD_IMAGES_DIR and BOOTYARD_STATE_DIR;"
+            " it is tried again by itself"
+        )
+    return Assessed(_problem(candidate, problem, cure), again=True)
 
 
 def _source(candidate: Candidate, said: Description) -> str:
@@ -236,8 +227,3 @@ def _problem(candidate: Candidate, problem: str, cure: str) -> LibraryImage:
         size_bytes=total_size(f for f in candidate.files if not f.fault),
         notes=candidate.notes,
     )
-
-
-def _where(error: OSError, candidate: Candidate) -> str:
-    name = error.filename if isinstance(error.filename, str) else candidate.path
-    return names.printable(name.rsplit("/", 1)[-1])

@@ -16,7 +16,7 @@ import msgspec
 from bootyard.model.snapshot import Fingerprint, Root, Slice
 
 KEEP_SECONDS = 600.0
-CHUNK = 1024 * 1024
+CHUNK = 256 * 1024
 _TEMPORARY = ".tmp-"
 
 
@@ -31,19 +31,19 @@ class DerivedStore:
     """The directory of derived files. Every method blocks; call them off the event loop."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         self._unused_since: dict[str, float] = {}
 
     def prepare(self) -> None:
         """Make the directory, and clear what an earlier life left half-written."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        for path in self._directory.glob(f"{_TEMPORARY}*"):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for path in self.directory.glob(f"{_TEMPORARY}*"):
             path.unlink(missing_ok=True)
 
     def add(self, stream: IO[bytes]) -> Stored:
         """Store all that `stream` gives. Raises OSError, and leaves nothing behind then."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=self._directory, prefix=_TEMPORARY)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=self.directory, prefix=_TEMPORARY)
         temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -56,7 +56,7 @@ class DerivedStore:
                 os.fsync(file.fileno())
             stored = Stored(digest.hexdigest(), size)
             if self.slice(stored) is None:
-                temporary.replace(self._directory / stored.sha256)
+                temporary.replace(self.directory / stored.sha256)
                 self._sync()
         finally:
             temporary.unlink(missing_ok=True)
@@ -65,7 +65,7 @@ class DerivedStore:
     def slice(self, stored: Stored) -> Slice | None:
         """Give a stored file as it is served; None when it is not there whole."""
         try:
-            status = (self._directory / stored.sha256).stat()
+            status = (self.directory / stored.sha256).stat()
         except OSError:
             return None
         if status.st_size != stored.size:
@@ -79,26 +79,26 @@ class DerivedStore:
 
     def read_start(self, stored: Stored, length: int) -> bytes:
         """Read the first bytes of a stored file."""
-        with (self._directory / stored.sha256).open("rb") as file:
+        with (self.directory / stored.sha256).open("rb") as file:
             return file.read(length)
 
     def sweep(self, used: Collection[str], now: float) -> tuple[str, ...]:
         """Remove files that were in no use for ten minutes; `now` is a monotonic time."""
         try:
-            present = {p.name for p in self._directory.iterdir() if not p.name.startswith(".")}
+            present = {p.name for p in self.directory.iterdir() if not p.name.startswith(".")}
         except FileNotFoundError:
             return ()
         unused = present - set(used)
         since = {name: self._unused_since.get(name, now) for name in unused}
         removed = tuple(name for name, at in sorted(since.items()) if now - at > KEEP_SECONDS)
         for name in removed:
-            (self._directory / name).unlink(missing_ok=True)
+            (self.directory / name).unlink(missing_ok=True)
             del since[name]
         self._unused_since = since
         return removed
 
     def _sync(self) -> None:
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
         finally:

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import msgspec
 
+from bootyard.model.errors import ImageRejected
 from bootyard.model.snapshot import BootTarget, Root
 from bootyard.runtime.log import get_logger
 from services.catalog.database import Database
-from services.catalog.library.assess import Assessed, Assessor
+from services.catalog.library.assess import Assessed, Assessor, ToUnpack, not_usable
 from services.catalog.library.derived import DerivedStore
 from services.catalog.library.image import LibraryImage
 from services.catalog.library.look import Candidate, Unreachable, look
+from services.catalog.library.removal import move_aside
 from services.catalog.library.revisions import (
     Remembered,
     assign_revisions,
@@ -27,6 +29,7 @@ from services.catalog.library.revisions import (
     remember,
 )
 from services.catalog.library.shelf import Claim, arrange
+from services.catalog.library.unpacking import unpack_apart
 
 log = get_logger(__name__)
 
@@ -48,7 +51,7 @@ class _Watched(msgspec.Struct):
     """Of an earlier state, while the candidate is not settled."""
     settled: bool = False
     assessed_at: float = 0.0
-    unpacking: bool = False
+    to_unpack: ToUnpack | None = None
 
     def wants_assessing(self, now: float) -> bool:
         if self.settled:
@@ -84,7 +87,7 @@ class Library:
         self._assessor = Assessor(images_dir, self._derived)
         self._monotonic = monotonic
         self._watched: dict[str, _Watched] = {}
-        self._remembered: dict[str, Remembered] | None = None
+        self._remembered: dict[str, Remembered] = {}
         self._revisions: dict[str, tuple[str, int]] = {}
         self._holders: dict[str, str] = {}
         self._swept_at = -SWEEP_SECONDS
@@ -103,7 +106,7 @@ class Library:
     async def look(self) -> None:
         """Bring `images` up to date with the disk. Raises sqlite3.Error, OSError of STATE_DIR."""
         async with self._looking:
-            if self._remembered is None:
+            if not self.looked.is_set():
                 await asyncio.to_thread(self._derived.prepare)
                 self._remembered = await self._database.run(recall)
             try:
@@ -118,26 +121,32 @@ class Library:
                 return
             self.problem = None
             self._note(candidates)
-            await self._assess_quick()
+            await self._assess_quiet()
             await self._arrange()
             self.looked.set()
             await self._sweep()
-        if any(watched.unpacking for watched in self._watched.values()):
+        if any(watched.to_unpack for watched in self._watched.values()):
             self.to_unpack.set()
 
     async def unpack_next(self) -> bool:
         """Unpack one tarball that waits for it; False when none does. Look again afterwards."""
         self.to_unpack.clear()
-        waiting = (w for w in self._watched.values() if w.unpacking)
-        watched = next(waiting, None)
-        if watched is None:
+        watched = next((w for w in self._watched.values() if w.to_unpack is not None), None)
+        if watched is None or watched.to_unpack is None:
             return False
-        candidate = watched.candidate
+        candidate, job = watched.candidate, watched.to_unpack
         log.info("unpacking", path=candidate.path)
-        outcome = await asyncio.to_thread(self._assessor.assess, candidate)
+        try:
+            unpacked = await unpack_apart(job.tarball, job.said, self._derived.directory)
+            remembered = Remembered(job.source, unpacked)
+            await self._database.run(remember, candidate.path, remembered)
+            self._remembered[candidate.path] = remembered
+            outcome = await asyncio.to_thread(self._assessor.assess, candidate, remembered)
+        except (ImageRejected, OSError) as error:
+            outcome = not_usable(candidate, error)
         if watched.candidate == candidate:
-            watched.unpacking = False
-            await self._settle(watched, outcome)
+            watched.to_unpack = None
+            self._settle(watched, outcome)
         return True
 
     def _note(self, candidates: tuple[Candidate, ...]) -> None:
@@ -150,34 +159,24 @@ class Library:
                 watched = _Watched(candidate, now - head_start)
             elif watched.candidate != candidate:
                 watched.candidate, watched.since = candidate, now
-                watched.settled = watched.unpacking = False
+                watched.settled, watched.to_unpack = False, None
             self._watched[candidate.path] = watched
 
-    async def _assess_quick(self) -> None:
-        remembered = self._remembered or {}
+    async def _assess_quiet(self) -> None:
         for path, watched in self._watched.items():
-            if watched.unpacking or not watched.wants_assessing(self._monotonic()):
-                continue
-            known = remembered.get(path)
-            outcome = await asyncio.to_thread(self._assess_if_quick, watched.candidate, known)
-            if outcome is None:
-                watched.unpacking = True
-            else:
-                await self._settle(watched, outcome)
+            if watched.to_unpack is None and watched.wants_assessing(self._monotonic()):
+                remembered = self._remembered.get(path)
+                outcome = await asyncio.to_thread(
+                    self._assessor.assess, watched.candidate, remembered
+                )
+                self._settle(watched, outcome)
 
-    def _assess_if_quick(self, candidate: Candidate, known: Remembered | None) -> Assessed | None:
-        if not self._assessor.is_remembered(candidate, known):
-            return None
-        return self._assessor.assess(candidate, known)
-
-    async def _settle(self, watched: _Watched, outcome: Assessed) -> None:
-        watched.outcome, watched.settled = outcome, True
-        watched.assessed_at = self._monotonic()
-        path = watched.candidate.path
-        if outcome.unpacked is not None and self._remembered is not None:
-            if self._remembered.get(path) != outcome.unpacked:
-                await self._database.run(remember, path, outcome.unpacked)
-            self._remembered[path] = outcome.unpacked
+    def _settle(self, watched: _Watched, outcome: Assessed | ToUnpack) -> None:
+        if isinstance(outcome, ToUnpack):
+            watched.to_unpack = outcome
+        else:
+            watched.outcome, watched.settled = outcome, True
+            watched.assessed_at = self._monotonic()
 
     async def _arrange(self) -> None:
         claims = [
@@ -223,6 +222,12 @@ class Library:
             else image
             for image in entries
         )
+
+    async def remove(self, image: LibraryImage) -> Path:
+        """Move an image aside (see `move_aside`) and look again. Raises RequestRefused."""
+        moved = await asyncio.to_thread(move_aside, self.images_dir, image)
+        await self.look()
+        return moved
 
     async def _sweep(self) -> None:
         now = self._monotonic()

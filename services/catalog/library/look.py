@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -54,6 +54,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     cure: str = ""
     notes: tuple[str, ...] = ()
+    copying: tuple[Fingerprint, ...] = ()
+    """Hidden and unfinished files of a folder: while one grows, the folder is not complete."""
 
     @property
     def name(self) -> str:
@@ -82,6 +84,13 @@ def look(images_dir: Path) -> tuple[Candidate, ...]:
     return tuple(sorted(found, key=lambda c: (c.path.count("/"), c.path)))
 
 
+class _Listing(NamedTuple):
+    folders: list[FileSeen]
+    files: list[FileSeen]
+    unfinished: list[FileSeen]
+    """Files whose names say that they are not complete, or nobody's business."""
+
+
 class _Walk:
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -90,82 +99,86 @@ class _Walk:
     def folder(self, path: str, depth: int) -> list[Candidate]:
         """Find candidates in a folder: itself, or what is below it."""
         try:
-            folders, files = self._list(path)
+            listing = self._list(path)
         except OSError as error:
             return [_problem(path, "folder", *_unlisted(error))] if path else []
-        refused = [
-            _problem(_join(path, f.path), "folder", *_outside(f.fault)) for f in folders if f.fault
-        ]
-        inside = [folder for folder in folders if not folder.fault]
-        if path:
-            image = self._image(path, inside, files, depth)
-            if image is not None:
-                return [image]
+        folders, files, _ = listing
+        image = self._image(path, listing, depth) if path else None
+        if image is not None:
+            return [image]
         below: list[Candidate] = []
-        for folder in inside:
-            if depth >= MAX_DEPTH:
+        for folder in folders:
+            where = _join(path, folder.path)
+            if folder.fault:
+                there = [_problem(where, "folder", *_outside(folder.fault))]
+            elif depth >= MAX_DEPTH:
                 break
-            there = self.folder(_join(path, folder.path), depth + 1)
+            else:
+                there = self.folder(where, depth + 1)
             if f"{folder.path}.toml" in (file.path for file in files):
                 there = [_with_note(candidate, folder.path) for candidate in there]
             below += there
-        below += refused
         below += _loose(path, files)
         if path and not below:
             below.append(_problem(path, "folder", *_nothing_in(folders, files)))
         return below
 
-    def _image(
-        self, path: str, folders: list[FileSeen], files: list[FileSeen], depth: int
-    ) -> Candidate | None:
-        own = [file.path for file in files]
-        layouts = [folder for folder in folders if folder.path.lower() in LAYOUT_FOLDERS]
+    def _image(self, path: str, listing: _Listing, depth: int) -> Candidate | None:
         is_image = any(
-            name == DESCRIPTION or names.is_kernel(name) or names.is_initrd(name) for name in own
+            file.path == DESCRIPTION or names.is_kernel(file.path) or names.is_initrd(file.path)
+            for file in listing.files
         )
-        if not is_image and not layouts:
+        if not is_image:
+            # Kernels lie deeper in what distributions pack: debian-installer/amd64/linux, …
+            layouts = [f for f in listing.folders if f.path.lower() in LAYOUT_FOLDERS]
+            listing = listing._replace(folders=layouts)
+        everything = _Listing([], list(listing.files), list(listing.unfinished))
+        self._collect(path, "", listing.folders, everything, depth)
+        if not is_image and not looks_bootable([file.path for file in everything.files]):
             return None
-        everything = [*files]
-        if is_image:
-            self._collect(path, "", folders, everything, depth)
-        else:
-            self._collect(path, "", layouts, everything, depth)
-            if not looks_bootable([file.path for file in everything]):
-                return None
-        return Candidate(path=path, form="folder", files=tuple(everything[:MAX_FILES]))
+        return Candidate(
+            path=path,
+            form="folder",
+            files=tuple(everything.files[:MAX_FILES]),
+            copying=tuple(file.fingerprint for file in everything.unfinished),
+        )
 
     def _collect(
-        self, path: str, below: str, folders: list[FileSeen], into: list[FileSeen], depth: int
+        self, path: str, below: str, folders: list[FileSeen], into: _Listing, depth: int
     ) -> None:
+        """Add what lies in `folders` of an image's folder, named from that folder on."""
         for folder in folders:
-            if folder.fault or depth >= MAX_DEPTH or len(into) > MAX_FILES:
+            if folder.fault or depth >= MAX_DEPTH or len(into.files) > MAX_FILES:
                 continue
             inner = _join(below, folder.path)
             try:
-                deeper, files = self._list(_join(path, inner))
+                found = self._list(_join(path, inner))
             except OSError:
                 continue
-            into += [msgspec.structs.replace(f, path=_join(inner, f.path)) for f in files]
-            self._collect(path, inner, deeper, into, depth + 1)
+            into.files.extend(
+                msgspec.structs.replace(file, path=_join(inner, file.path)) for file in found.files
+            )
+            into.unfinished.extend(found.unfinished)
+            self._collect(path, inner, found.folders, into, depth + 1)
 
-    def _list(self, path: str) -> tuple[list[FileSeen], list[FileSeen]]:
-        """List folders and files of a folder by name; what vanishes meanwhile is left out."""
-        folders: list[FileSeen] = []
-        files: list[FileSeen] = []
+    def _list(self, path: str) -> _Listing:
+        """List a folder by name; what vanishes meanwhile is left out."""
+        listing = _Listing([], [], [])
         real = os.path.realpath(self._base + path)
         with os.scandir(self._base + path) as entries:
             present = sorted(entries, key=lambda entry: entry.name)
         for entry in present:
-            if names.is_skipped(entry.name):
-                continue
             try:
                 seen, is_folder = self._see(entry, real)
             except FileNotFoundError:
                 continue
             except OSError as error:
                 seen, is_folder = _faulty(entry.name, error.strerror or str(error)), False
-            (folders if is_folder else files).append(seen)
-        return folders, files
+            if names.is_skipped(entry.name):
+                listing.unfinished.extend([] if is_folder else [seen])
+            else:
+                (listing.folders if is_folder else listing.files).append(seen)
+        return listing
 
     def _see(self, entry: os.DirEntry[str], folder: str) -> tuple[FileSeen, bool]:
         """Look at one entry of a folder (its real path): what it is, and whether a folder."""

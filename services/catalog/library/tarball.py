@@ -1,7 +1,7 @@
 """Kernel and initrd out of a `netboot.tar.gz`, into the derived store.
 
-A tarball is anybody's file: names never become paths on disk, sizes are limited while they are
-read, and everything blocks, so it runs in a thread.
+A tarball is anybody's file: names never become paths on disk, and sizes are limited while they are
+read. Everything here blocks; see `unpacking` for where it runs.
 """
 
 import gzip
@@ -25,11 +25,19 @@ from services.catalog.library.pick import Picked, names_in_tree, pick
 
 MAX_UNPACKED = 4 * 1024**3
 MAX_MEMBERS = 20_000
-MAX_SINGLE_READ = 4 * 1024**2
+MAX_SINGLE_READ = 256 * 1024
 """Headers are read at once, and their length is the tarball's own claim."""
 
 VERSION_INFO = "version.info"
-_DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError)
+_DAMAGE = (
+    tarfile.TarError,
+    EOFError,
+    zlib.error,
+    gzip.BadGzipFile,
+    ValueError,
+    OverflowError,
+    RecursionError,
+)
 
 
 class Unpacked(msgspec.Struct, frozen=True, kw_only=True):
