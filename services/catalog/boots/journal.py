@@ -1,0 +1,159 @@
+"""Boots as they happen: events come in, boots go to the database, the metrics and who watches."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+
+from bootyard.model.errors import BootyardError
+from bootyard.model.events import BootEvent, Step
+from bootyard.model.mac import MACAddress
+from bootyard.runtime.log import get_logger
+from services.catalog.boots import storage
+from services.catalog.boots.boot import Boot
+from services.catalog.boots.outcome import Targets
+from services.catalog.boots.timeline import Changes, Timeline
+from services.catalog.database import Database
+from services.catalog.metrics import BootMetrics
+
+log = get_logger(__name__)
+
+OWN_SERVICE = "catalog"
+"""Its events are seen directly, without the detour through Redis."""
+GATHER_SECONDS = 0.2
+"""Changes of this long are written together: every write waits for the disk."""
+SWEEP_SECONDS = 5.0
+
+
+class BootJournal:
+    """Keeps the timeline, and keeps it on disk. All of it runs on the event loop."""
+
+    def __init__(
+        self,
+        database: Database,
+        metrics: BootMetrics,
+        targets: Callable[[], Targets],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._metrics = metrics
+        self._targets = targets
+        self._clock = clock
+        boots, next_number, self.position = database.run_blocking(storage.load)
+        self.timeline = Timeline(boots, next_number)
+        self._unsaved: dict[int, Boot] = {}
+        self._unsaved_position = False
+        self._to_save = asyncio.Event()
+        self._saving = asyncio.Lock()
+        self._watchers: list[Callable[[Boot], None]] = []
+        self._on_kernel: list[Callable[[Boot], None]] = []
+
+    def on_change(self, watcher: Callable[[Boot], None]) -> None:
+        """Call `watcher` with every boot that changed."""
+        self._watchers.append(watcher)
+
+    def on_kernel(self, watcher: Callable[[Boot], None]) -> None:
+        """Call `watcher` with a boot whose kernel was completely taken, over either transport."""
+        self._on_kernel.append(watcher)
+
+    def observe(self, event: BootEvent) -> None:
+        """Take in one event; never raises and never waits."""
+        try:
+            changes = self.timeline.observe(event, self._clock(), self._targets())
+        except BootyardError as error:
+            log.error("boot event not understood", step=event.step, error=str(error))
+            return
+        if changes.dropped:
+            log.debug(
+                "boot event dropped",
+                step=event.step,
+                mac=event.mac,
+                client=event.ip,
+                reason=changes.dropped,
+            )
+        self._take(changes)
+        for boot, step, _ in changes.steps:
+            if step.step is Step.KERNEL and step.is_complete:
+                for watcher in self._on_kernel:
+                    watcher(boot)
+
+    async def receive(self, batch: list[tuple[str, BootEvent]]) -> None:
+        """Take in a batch from the stream and write it down with its position."""
+        for position, event in batch:
+            if event.service != OWN_SERVICE:
+                self.observe(event)
+            self.position = position
+        self._unsaved_position = True
+        await self.save()
+
+    def assign(self, boot: Boot, target: str, image: str) -> None:
+        """Note that a boot-once was bound to a boot."""
+        if boot.target != target:
+            self._take(self.timeline.assign(boot, target, image))
+
+    async def save(self) -> None:
+        """Write what is not written yet; what cannot be written is tried again later."""
+        async with self._saving:
+            rows = [storage.row_of(boot) for boot in self._unsaved.values()]
+            if not rows and not self._unsaved_position:
+                return
+            taken, self._unsaved, self._unsaved_position = self._unsaved, {}, False
+            try:
+                await self._database.run(storage.save, rows, self.position)
+            except BaseException as error:  # a caller that gives up must not lose them either
+                self._unsaved = {**taken, **self._unsaved}
+                self._unsaved_position = True
+                if not isinstance(error, sqlite3.Error):
+                    raise
+                log.error("boots not saved", error=str(error))
+
+    async def keep(self) -> None:
+        """Save, and close boots that went silent, until cancelled."""
+        swept = 0.0
+        while True:
+            try:
+                async with asyncio.timeout(SWEEP_SECONDS):
+                    await self._to_save.wait()
+            except TimeoutError:
+                pass
+            self._to_save.clear()
+            loop_time = asyncio.get_running_loop().time()
+            if loop_time - swept >= SWEEP_SECONDS:
+                swept = loop_time
+                self._take(self.timeline.sweep(self._clock(), self._targets()))
+            await self.save()
+            await asyncio.sleep(GATHER_SECONDS)
+
+    async def find(self, number: int) -> Boot | None:
+        """Read one boot, as it is now."""
+        await self.save()
+        return await self._database.run(storage.find, number)
+
+    async def page(
+        self, limit: int, below: int | None, mac: MACAddress | None, is_open: bool | None
+    ) -> list[Boot]:
+        """Read boots, newest first."""
+        await self.save()
+        return await self._database.run(storage.page, limit, below, mac, is_open)
+
+    def _take(self, changes: Changes) -> None:
+        """Hand on what changed."""
+        for boot in changes.counted:
+            self._metrics.boot_counted(boot.firmware, boot.image, boot.outcome)
+            log.info(
+                "system starting" if boot.is_open else "boot ended",
+                boot=boot.id,
+                mac=boot.mac,
+                image=boot.image,
+                outcome=boot.outcome,
+                seconds=round(boot.last - boot.started, 1),
+            )
+        for _, step, seconds in changes.steps:
+            if seconds is not None:
+                self._metrics.step_taken(step.step, seconds)
+        for number, boot in changes.boots.items():
+            self._unsaved[number] = boot
+            for watcher in self._watchers:
+                watcher(boot)
+        if changes.boots:
+            self._to_save.set()

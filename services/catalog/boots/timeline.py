@@ -1,0 +1,250 @@
+"""Events into boots. Pure: no clock, no I/O; `now` is an argument.
+
+Events come late and out of order (Redis was away: everything a service saw arrives at once, while
+the catalog's own events were here at their time) and twice (a batch that was sent again).
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from bootyard.model.events import BootEvent, BootOutcome, Step
+from bootyard.model.mac import MACAddress
+from bootyard.model.snapshot import LOCAL_DISK
+from services.catalog.boots.boot import MAX_STEPS, Boot, BootStep, step_of
+from services.catalog.boots.outcome import Targets, final_outcome, is_certain, passed_loader
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+SAME_BOOT_SECONDS = 600.0
+"""How long firmware may ask again before that is another boot."""
+SILENT_SECONDS = 1800.0
+"""A boot that nothing was heard of for this long is over."""
+KEPT_BOOTS = 3
+"""Boots of one machine in memory: late events belong to the one that they were seen in."""
+MAX_MACHINES = 10_000
+MAX_ADDRESSES = 20_000
+MAX_SEEN = 100_000
+
+OPENING = frozenset(Step) - {Step.SYSTEM_UP, Step.DONE}
+"""An operating system that asks for an address does not boot from us."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one event, or the passing of time, changed."""
+
+    boots: dict[int, Boot] = field(default_factory=dict)
+    """Changed boots by number."""
+    steps: list[tuple[Boot, BootStep, float | None]] = field(default_factory=list)
+    """New steps, with the seconds since the one before (None: the first)."""
+    counted: list[Boot] = field(default_factory=list)
+    """Boots whose outcome became certain."""
+    dropped: str = ""
+    """Why an event belongs to no boot."""
+
+
+class Timeline:
+    """Every machine's last boots, and which machine is behind an address."""
+
+    def __init__(self, boots: Iterable[Boot] = (), next_number: int = 1) -> None:
+        self.next_number = next_number
+        self._of_machine: OrderedDict[MACAddress, list[Boot]] = OrderedDict()
+        self._machine_at: OrderedDict[str, MACAddress] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str, int], None] = OrderedDict()
+        for boot in sorted(boots, key=lambda boot: boot.started):
+            self._of_machine.setdefault(boot.mac, []).append(boot)
+            for step in boot.steps:
+                self._seen[step.service, step.run, step.sequence] = None
+                if step.ip is not None:
+                    self._machine_at[step.ip] = boot.mac
+
+    def latest(self, mac: MACAddress) -> Boot | None:
+        """The last boot of a machine, open or closed."""
+        boots = self._of_machine.get(mac)
+        return boots[-1] if boots else None
+
+    def current(self, mac: MACAddress) -> Boot | None:
+        """The open boot of a machine."""
+        boot = self.latest(mac)
+        return boot if boot is not None and boot.is_open else None
+
+    def machines(self) -> tuple[MACAddress, ...]:
+        """List the machines whose last boots are remembered."""
+        return tuple(self._of_machine)
+
+    def machine_at(self, ip: str) -> MACAddress | None:
+        """Tell which machine was last seen with an address."""
+        return self._machine_at.get(ip)
+
+    def observe(self, event: BootEvent, now: float, targets: Targets) -> Changes:
+        """Put an event into the boot that it belongs to, opening one when it is the first."""
+        changes = Changes()
+        key = (event.service, event.run, event.sequence)
+        if key in self._seen:
+            changes.dropped = "seen before"
+            return changes
+        _remember(self._seen, key, None, MAX_SEEN)
+        mac = event.mac
+        if mac is None and event.ip is not None:
+            mac = self._machine_at.get(event.ip)
+        if mac is None:
+            changes.dropped = "no machine is known behind it"
+            return changes
+        if event.ip is not None:
+            _remember(self._machine_at, event.ip, mac, MAX_ADDRESSES)
+        # A service whose clock was ahead must not put a boot into the future.
+        step = step_of(event, min(event.time, now))
+        boot = self._boot_for(step, mac, targets, changes)
+        if boot is not None:
+            self._add(boot, step, event, changes)
+            self._settle(boot, step, event, targets, changes)
+        return changes
+
+    def sweep(self, now: float, targets: Targets) -> Changes:
+        """Close the boots that nothing was heard of for long."""
+        changes = Changes()
+        for boots in self._of_machine.values():
+            for boot in boots:
+                if boot.is_open and now - boot.last >= SILENT_SECONDS:
+                    self._close(boot, boot.last + SILENT_SECONDS, targets, changes)
+        return changes
+
+    def assign(self, boot: Boot, target: str, image: str) -> Changes:
+        """Note that a boot-once was bound to a boot."""
+        boot.target, boot.image = target, image
+        return Changes(boots={boot.number: boot})
+
+    def _boot_for(
+        self, step: BootStep, mac: MACAddress, targets: Targets, changes: Changes
+    ) -> Boot | None:
+        boots = self._of_machine.get(mac, [])
+        before = next((b for b in reversed(boots) if b.started <= step.at), None)
+        after = next((b for b in boots if b.started > step.at), None)
+        if before is not None and step.at <= before.last:
+            return before
+        if after is not None:
+            return self._between(before, after, step, changes)
+        if before is not None and before.is_open:
+            if step.at - before.last >= SILENT_SECONDS:
+                self._close(before, before.last + SILENT_SECONDS, targets, changes)
+            elif not _begins_anew(before, step):
+                return before
+            else:
+                self._close(before, step.at, targets, changes)
+        elif before is not None and step.step is Step.DONE and _may_be_done(before):
+            return before
+        if step.step in OPENING:
+            return self._open(mac, step.at, targets, changes)
+        changes.dropped = "no boot is under way"
+        return None
+
+    def _between(
+        self, before: Boot | None, after: Boot, step: BootStep, changes: Changes
+    ) -> Boot | None:
+        """Place a late step that lies in no boot: did the next one begin earlier than known?"""
+        headless = not any(known.is_firmware_discover for known in after.steps)
+        if headless and step.step in OPENING and after.started - step.at <= SAME_BOOT_SECONDS:
+            return after
+        if before is not None and step.at - before.last < SILENT_SECONDS:
+            return before
+        changes.dropped = "older than what is remembered"
+        return None
+
+    def _open(self, mac: MACAddress, at: float, targets: Targets, changes: Changes) -> Boot:
+        boot = Boot(number=self.next_number, mac=mac, started=at, last=at, steps=[])
+        self.next_number += 1
+        boots = self._of_machine.pop(mac, [])
+        self._of_machine[mac] = [*boots[-KEPT_BOOTS + 1 :], boot]
+        if len(self._of_machine) > MAX_MACHINES:
+            _, forgotten = self._of_machine.popitem(last=False)
+            for other in forgotten:
+                if other.is_open:
+                    self._close(other, other.last, targets, changes)
+        return boot
+
+    def _add(self, boot: Boot, step: BootStep, event: BootEvent, changes: Changes) -> None:
+        changes.boots[boot.number] = boot
+        boot.started = min(boot.started, step.at)
+        boot.last = max(boot.last, step.at)
+        if boot.firmware is None or step.is_firmware_discover:
+            boot.firmware = event.firmware or boot.firmware
+        if event.image is not None:
+            boot.image = event.image
+        if not _is_wanted(boot, step):
+            return
+        earlier = [known for known in boot.steps if known.at <= step.at]
+        boot.steps.insert(len(earlier), step)
+        since = step.at - earlier[-1].at if earlier else None
+        changes.steps.append((boot, step, since))
+
+    def _settle(
+        self, boot: Boot, step: BootStep, event: BootEvent, targets: Targets, changes: Changes
+    ) -> None:
+        """Close or count a boot where a step decides that."""
+        if step.step is Step.DONE:
+            boot.outcome = BootOutcome.INSTALLED
+            self._end(boot, step.at, changes)
+        elif not boot.is_open:
+            return
+        elif step.step is Step.SCRIPT and event.detail == LOCAL_DISK:
+            boot.outcome = BootOutcome.LOCAL_DISK
+            self._end(boot, step.at, changes)
+        elif is_certain(boot, targets):
+            boot.outcome = BootOutcome.RUNNING
+            self._count(boot, changes)
+
+    def _close(self, boot: Boot, at: float, targets: Targets, changes: Changes) -> None:
+        if not boot.counted:
+            boot.outcome = final_outcome(boot, targets)
+        self._end(boot, at, changes)
+
+    def _end(self, boot: Boot, at: float, changes: Changes) -> None:
+        boot.closed = boot.closed or at
+        changes.boots[boot.number] = boot
+        self._count(boot, changes)
+
+    def _count(self, boot: Boot, changes: Changes) -> None:
+        if not boot.counted:
+            boot.counted = True
+            changes.boots[boot.number] = boot
+            changes.counted.append(boot)
+
+
+def _begins_anew(boot: Boot, step: BootStep) -> bool:
+    """Tell whether a step later than all of an open boot's shows that the machine started anew."""
+    recent = step.at - boot.started <= SAME_BOOT_SECONDS
+    if step.is_firmware_discover:
+        return passed_loader(boot) or not recent
+    if step.step is Step.DISCOVERED:
+        loaders = (s.at for s in boot.steps if s.step is Step.LOADER)
+        chainloaded = any(step.at - at <= SAME_BOOT_SECONDS for at in loaders)
+        return not chainloaded and (boot.has(Step.SCRIPT) or not recent)
+    if step.step is Step.SCRIPT:
+        # iPXE is gone once its kernel runs: it was started again, unseen by proxydhcp.
+        return any(s.step is Step.KERNEL and s.is_complete for s in boot.steps)
+    return False
+
+
+def _may_be_done(boot: Boot) -> bool:
+    """Tell whether an install may still have been under way when its boot went silent."""
+    return boot.outcome is BootOutcome.RUNNING
+
+
+def _is_wanted(boot: Boot, step: BootStep) -> bool:
+    """Tell whether a step is told: all of them, but in a boot with very many only what is new."""
+    if len(boot.steps) < MAX_STEPS:
+        return True
+    kind = (step.step, step.stage, step.outcome, step.path)
+    return len(boot.steps) < 2 * MAX_STEPS and all(
+        kind != (known.step, known.stage, known.outcome, known.path) for known in boot.steps
+    )
+
+
+def _remember(kept: OrderedDict[K, V], key: K, value: V, limit: int) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > limit:
+        kept.popitem(last=False)
