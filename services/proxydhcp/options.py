@@ -128,7 +128,8 @@ def read_triples(reader: Reader, into: dict[int, bytearray]) -> None:
             continue
         if code == OptionCode.END:
             return
-        into.setdefault(code, bytearray()).extend(reader.take(reader.u8()))
+        part = reader.take(reader.u8())
+        into.setdefault(code, bytearray()).extend(part)
 
 
 def write_triples(options: Mapping[int, bytes]) -> bytes:
