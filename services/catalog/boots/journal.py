@@ -5,7 +5,6 @@ import sqlite3
 import time
 from collections.abc import Callable
 
-from bootyard.model.errors import BootyardError
 from bootyard.model.events import BootEvent, Step
 from bootyard.model.mac import MACAddress
 from bootyard.runtime.log import get_logger
@@ -33,11 +32,13 @@ class BootJournal:
         database: Database,
         metrics: BootMetrics,
         targets: Callable[[], Targets],
+        on_fault: Callable[[str], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._metrics = metrics
         self._targets = targets
+        self._on_fault = on_fault
         self._clock = clock
         boots, next_number, self.position = database.run_blocking(storage.load)
         self.timeline = Timeline(boots, next_number)
@@ -59,10 +60,14 @@ class BootJournal:
     def observe(self, event: BootEvent) -> None:
         """Take in one event; never raises and never waits."""
         try:
-            changes = self.timeline.observe(event, self._clock(), self._targets())
-        except BootyardError as error:
-            log.error("boot event not understood", step=event.step, error=str(error))
-            return
+            self._observe(event)
+        except Exception:
+            # One event is lost, not the stream, and not the request that it tells of.
+            self._on_fault("timeline")
+            log.exception("boot event not understood", step=event.step, mac=event.mac)
+
+    def _observe(self, event: BootEvent) -> None:
+        changes = self.timeline.observe(event, self._clock(), self._targets())
         if changes.dropped:
             log.debug(
                 "boot event dropped",

@@ -2,5 +2,6 @@
 
 Read in this order: `routes` (all of them) -> `guard` (who may ask, and how failures are told) ->
 `clients` (which machine asks) -> `boot` (boot.ipxe) -> `files`, `conditions`, `sending` (the boot
-tree; RFC 9110 §13 and §14) -> `api`, `views` (JSON) -> `watching` (server-sent events) -> `ui`.
+tree; RFC 9110 §13 and §14) -> `api`, `bodies`, `views` (JSON) -> `feed`, `watching`
+(server-sent events) -> `ui`.
 """

@@ -14,6 +14,7 @@ from bootyard.runtime.telemetry import Telemetry
 from services.catalog.boots.journal import BootJournal
 from services.catalog.boots.states import MachineStates
 from services.catalog.http.clients import Clients
+from services.catalog.http.feed import BootFeed
 from services.catalog.library.library import Library
 from services.catalog.machines import Machines
 from services.catalog.metrics import HTTPMetrics
@@ -33,6 +34,7 @@ class Catalog:
     publisher: Publisher
     journal: BootJournal
     states: MachineStates
+    feed: BootFeed
     clients: Clients
     metrics: HTTPMetrics
     root_directory: Callable[[Root], Path]

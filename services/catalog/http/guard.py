@@ -36,6 +36,8 @@ OPEN = {
     "readyz": "telemetry",
 }
 """First parts of paths that anyone may ask under any name, and who answers them."""
+ANSWER_SECONDS = 20.0
+"""How long the database may hold up an answer of the API."""
 LOCAL_NAMES = (".local", ".lan", ".home.arpa")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PAGE_HEADERS = {
@@ -52,6 +54,13 @@ def handler_of(path: str) -> str:
     if first == "api":
         return "events" if rest.rstrip("/") == "v1/events" else "api"
     return OPEN.get(first) or ("ui" if first in {"", "static"} else "other")
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Send pages and answers of the API with what browsers need to be told."""
+    response.headers["Server"] = "Bootyard"
+    if request.path.lstrip("/").partition("/")[0] not in OPEN:
+        response.headers.update(PAGE_HEADERS)
 
 
 @web.middleware
@@ -84,7 +93,7 @@ async def tell_failures(request: web.Request, handler: Handler) -> web.StreamRes
     except RequestRefused as error:
         problem = Problem(409, error.problem, error.cure)
     except DocumentInvalid as error:
-        problem = Problem(400, str(error), "see /api/v1 for the fields that there are")
+        problem = Problem(400, str(error), "see the README for the fields that there are")
     except (TimeoutError, sqlite3.Error) as error:
         log.error("database did not serve a request", path=request.path, error=repr(error))
         cure = "see whether the disk of BOOTYARD_STATE_DIR is full or hangs, then try again"
@@ -107,7 +116,7 @@ async def tell_failures(request: web.Request, handler: Handler) -> web.StreamRes
 
 @web.middleware
 async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let in what may come in, and send pages and API answers with the headers they need."""
+    """Let in what may come in."""
     if request.path.lstrip("/").partition("/")[0] in OPEN:
         return await handler(request)
     catalog = request.app[CATALOG]
@@ -118,11 +127,10 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
             "use its address, or add the name to BOOTYARD_ALLOWED_HOSTS",
         )
     if request.method not in SAFE_METHODS:
-        _require_token(request, catalog.admin_token)
-    response = await handler(request)
-    if not response.prepared:
-        response.headers.update(PAGE_HEADERS)
-    return response
+        _require_token(request)
+    limit = None if handler_of(request.path) == "events" else ANSWER_SECONDS
+    async with asyncio.timeout(limit):
+        return await handler(request)
 
 
 def _is_ours(request: web.Request, allowed: tuple[str, ...]) -> bool:
@@ -153,9 +161,16 @@ def host_name(host: str) -> str:
     return host.removesuffix(".")
 
 
-def _require_token(request: web.Request, token: str) -> None:
+def has_token(request: web.Request) -> bool:
+    """Tell whether a request carries the admin token."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
+    token = request.app[CATALOG].admin_token.encode()
+    right = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token)
+    return right and scheme.lower() == "bearer"
+
+
+def _require_token(request: web.Request) -> None:
+    if has_token(request):
         return
     raise Problem(
         401,

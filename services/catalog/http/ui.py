@@ -1,0 +1,145 @@
+"""The page at `/`: what there is, what machines do, and what to do first. It changes nothing."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from aiohttp import web
+
+from bootyard.model.events import BootOutcome, MachineState
+from bootyard.model.mac import MACAddress
+from services.catalog.boot_once import BootOnceState
+from services.catalog.boots.boot import Boot
+from services.catalog.http.context import CATALOG, Catalog
+from services.catalog.http.problems import Problem
+from services.catalog.http.views import BootView, boot_view, time_text
+from services.catalog.machines import MachineRecord
+
+HERE = Path(__file__).parent
+SHOWN_BOOTS = 20
+STATIC_TYPES = {"bootyard.css": "text/css", "icon.svg": "image/svg+xml"}
+OUTCOMES = {
+    BootOutcome.RUNNING: "started",
+    BootOutcome.INSTALLED: "installed",
+    BootOutcome.LOCAL_DISK: "went to its local disk",
+    BootOutcome.MENU_ONLY: "stopped at the menu",
+    BootOutcome.STOPPED_OFFER: "took no answer to its DHCP request",
+    BootOutcome.STOPPED_4011: "stopped after port 4011",
+    BootOutcome.STOPPED_LOADER: "stopped after the boot loader",
+    BootOutcome.SECURE_BOOT: "refused by Secure Boot",
+    BootOutcome.STOPPED_SCRIPT: "stopped after the boot script",
+    BootOutcome.STOPPED_KERNEL: "stopped at the kernel",
+    BootOutcome.STOPPED_INITRD: "stopped at the initrd",
+    BootOutcome.SILENT: "got no answer",
+    BootOutcome.DENIED: "denied by the policy",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineRow:
+    """A machine that something was said about, or that was seen to boot."""
+
+    mac: MACAddress
+    name: str | None
+    target: str | None
+    armed: str | None
+    state: MachineState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootRow:
+    """A boot, and how it stands in words."""
+
+    boot: BootView
+    name: str | None
+    is_open: bool
+    outcome: str
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["size"] = _size
+    return environment
+
+
+def _size(count: float) -> str:
+    """Write a number of bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+ENVIRONMENT = _environment()
+
+
+async def page(request: web.Request) -> web.Response:
+    """GET /."""
+    catalog = request.app[CATALOG]
+    records = await catalog.machines.list()
+    boots = await catalog.journal.page(SHOWN_BOOTS, None, None, None)
+    names = {record.mac: record.machine.name for record in records}
+    text = ENVIRONMENT.get_template("index.html").render(
+        images=sorted(catalog.library.images, key=lambda image: (not image.is_ready, image.id)),
+        waiting=catalog.library.waiting,
+        library_problem=catalog.library.problem,
+        images_dir=str(catalog.settings.images_dir.absolute()),
+        token_path=str((catalog.settings.state_dir / "catalog" / "admin-token").absolute()),
+        token_is_set=catalog.settings.admin_token is not None,
+        machines=_machine_rows(catalog, records),
+        boots=[_boot_row(boot, names.get(boot.mac)) for boot in boots],
+        readiness=catalog.telemetry.readiness(),
+        snapshot=catalog.snapshots.snapshot,
+    )
+    return web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
+
+
+async def static_file(request: web.Request) -> web.Response:
+    """GET /static/NAME: one of the few files that belong to the page."""
+    name = request.match_info["name"]
+    if name not in STATIC_TYPES:
+        raise Problem(404, f"there is no {request.path}", "the page is at /")
+    body = await asyncio.to_thread((HERE / "static" / name).read_bytes)
+    return web.Response(
+        body=body, content_type=STATIC_TYPES[name], headers={"Cache-Control": "max-age=60"}
+    )
+
+
+def _machine_rows(catalog: Catalog, records: tuple[MachineRecord, ...]) -> list[MachineRow]:
+    said = {record.mac: record for record in records}
+    seen = (mac for mac in catalog.journal.timeline.machines() if mac not in said)
+    rows = [_machine_row(catalog, record.mac, record) for record in records]
+    return rows + [_machine_row(catalog, mac, None) for mac in sorted(seen)]
+
+
+def _machine_row(catalog: Catalog, mac: MACAddress, record: MachineRecord | None) -> MachineRow:
+    armed = None
+    if record is not None and record.boot_once is not None:
+        once = record.boot_once
+        if once.state in {BootOnceState.ARMED, BootOnceState.BOUND}:
+            armed = f"{once.target} (until {time_text(once.expires_at)})"
+    return MachineRow(
+        mac=mac,
+        name=record.machine.name if record else None,
+        target=record.machine.target if record else None,
+        armed=armed,
+        state=catalog.states.state(mac),
+    )
+
+
+def _boot_row(boot: Boot, name: str | None) -> BootRow:
+    under_way = boot.is_open and not boot.counted
+    return BootRow(
+        boot=boot_view(boot),
+        name=name,
+        is_open=boot.is_open,
+        outcome="under way" if under_way else OUTCOMES[boot.outcome],
+    )
