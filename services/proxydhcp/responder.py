@@ -170,7 +170,7 @@ class Responder:
         self._events.send(
             Step.OFFERED if offers else Step.ACKED,
             mac=client.mac,
-            ip=None if packet.ciaddr == NOWHERE else packet.ciaddr,
+            ip=None if offers else self._address(packet),
             xid=packet.xid,
             firmware=client.firmware,
             stage=decision.stage,
@@ -189,6 +189,9 @@ class Responder:
             server=str(heard.server),
             client=str(target[0]),
         )
+
+    def _address(self, packet: DHCPPacket) -> IPv4Address | None:
+        return self._boots.address_of(packet.mac) if packet.ciaddr == NOWHERE else packet.ciaddr
 
     def _listen(self, packet: DHCPPacket, kind: MessageType | None, heard: Heard) -> None:
         """Hear what machines say to their DHCP server."""
