@@ -107,6 +107,8 @@ def _parse_toml(data: bytes, file_name: str) -> dict[str, object]:
         ) from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         reason = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
+        last = len(data.splitlines())
+        reason = reason.replace("at end of document", f"at line {last}, the end of the file")
         raise ImageRejected(
             f"{file_name} does not parse: {reason}",
             'correct that line; a description has lines like title = "Debian 12"',

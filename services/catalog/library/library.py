@@ -107,7 +107,7 @@ class Library:
         """Bring `images` up to date with the disk. Raises sqlite3.Error, OSError of STATE_DIR."""
         async with self._looking:
             if not self.looked.is_set():
-                await asyncio.to_thread(self._derived.prepare)
+                await self._prepare()
                 self._remembered = await self._database.run(recall)
             try:
                 candidates = await asyncio.to_thread(look, self.images_dir)
@@ -148,6 +148,15 @@ class Library:
             watched.to_unpack = None
             self._settle(watched, outcome)
         return True
+
+    async def _prepare(self) -> None:
+        try:
+            await asyncio.to_thread(self._derived.prepare)
+        except OSError as error:
+            # Folders are served without it; a tarball will be listed with the reason.
+            log.warning(
+                "derived files cannot be kept", path=str(self._derived.directory), error=str(error)
+            )
 
     def _note(self, candidates: tuple[Candidate, ...]) -> None:
         now, first = self._monotonic(), not self.looked.is_set()
