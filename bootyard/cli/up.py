@@ -104,7 +104,7 @@ def _valkey(settings: Settings) -> Child:
             *("--unixsocket", str(socket), "--unixsocketperm", "700"),
             # Nothing in it is the truth: the catalog publishes again whatever is lost.
             *("--save", "", "--appendonly", "no"),
-            *("--loglevel", "warning", "--dir", str(socket.parent)),
+            *("--loglevel", "nothing", "--dir", str(socket.parent)),
         ),
     )
 

@@ -1,5 +1,6 @@
 """Network interfaces that machines are served on, and who holds a port."""
 
+import os
 import re
 import socket
 from dataclasses import dataclass
@@ -60,10 +61,11 @@ def missing_interfaces(settings: Settings) -> tuple[str, ...]:
 
 
 def port_holder(port: int, kind: Literal["udp", "tcp"]) -> str | None:
-    """Name the process that holds a port on this host: ``dnsmasq, pid 812``."""
+    """Name the other process that holds a port on this host: ``dnsmasq, pid 812``."""
     for connection in psutil.net_connections(kind=kind):
         listens = kind == "udp" or connection.status == psutil.CONN_LISTEN
-        if connection.laddr and connection.laddr.port == port and listens:
+        held = connection.laddr and connection.laddr.port == port and listens
+        if held and connection.pid != os.getpid():
             if connection.pid is None:
                 return "a process of another user"
             try:

@@ -13,6 +13,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -27,6 +28,8 @@ class Telemetry:
     """What a service tells about itself. Also the store's `StoreHealth`."""
 
     def __init__(self, service: str, snapshots: SnapshotHolder) -> None:
+        # Twice the series for the time that this process started at.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
