@@ -9,8 +9,6 @@ from bootyard.model.mac import MACAddress
 MAX_STEPS = 100
 """A machine that fetches its kernel in a loop must not grow its boot without end."""
 
-FIRMWARE_STAGES = frozenset({OfferStage.ROM, OfferStage.HTTP, OfferStage.PI})
-
 
 class BootStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing the machine was seen to do; `at` is seconds since 1970."""
@@ -28,6 +26,7 @@ class BootStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     transport: str | None = None
     bytes: int | None = None
     seconds: float | None = None
+    detail: str = ""
 
     @property
     def is_firmware_discover(self) -> bool:
@@ -62,6 +61,7 @@ def step_of(event: BootEvent, at: float) -> BootStep:
         transport=event.transport,
         bytes=event.bytes,
         seconds=event.seconds,
+        detail=event.detail,
     )
 
 

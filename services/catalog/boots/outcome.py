@@ -48,6 +48,12 @@ def is_loaded(boot: Boot, target: BootTarget) -> bool:
     return all(file.casefold() in taken for file in (target.kernel, *target.initrds))
 
 
+def is_install(boot: Boot, targets: Targets) -> bool:
+    """Tell whether what this boot started writes to the machine's disk."""
+    kinds = {target.kind for target in candidates(boot, targets)}
+    return bool(kinds & {TargetKind.INSTALLER, TargetKind.UNATTENDED})
+
+
 def system_started(boot: Boot, targets: Targets) -> bool:
     """Tell whether the machine has all that it needs, or was seen to have a system running."""
     return boot.has(Step.SYSTEM_UP) or any(is_loaded(boot, t) for t in candidates(boot, targets))
@@ -98,8 +104,7 @@ def machine_state(boot: Boot | None, targets: Targets) -> MachineState:
     if not boot.is_open:
         return MachineState.FAILED if boot.outcome in _FAILED else MachineState.IDLE
     if system_started(boot, targets):
-        kinds = {target.kind for target in candidates(boot, targets)}
-        if kinds & {TargetKind.INSTALLER, TargetKind.UNATTENDED}:
+        if is_install(boot, targets):
             return MachineState.INSTALLING
         if boot.has(Step.SYSTEM_UP):
             return MachineState.IDLE

@@ -13,7 +13,13 @@ from bootyard.model.events import BootEvent, BootOutcome, Step
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import LOCAL_DISK
 from services.catalog.boots.boot import MAX_STEPS, Boot, BootStep, step_of
-from services.catalog.boots.outcome import Targets, final_outcome, is_certain, passed_loader
+from services.catalog.boots.outcome import (
+    Targets,
+    final_outcome,
+    is_certain,
+    is_install,
+    passed_loader,
+)
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -55,7 +61,8 @@ class Timeline:
         self._machine_at: OrderedDict[str, MACAddress] = OrderedDict()
         self._seen: OrderedDict[tuple[str, str, int], None] = OrderedDict()
         for boot in sorted(boots, key=lambda boot: boot.started):
-            self._of_machine.setdefault(boot.mac, []).append(boot)
+            known = self._of_machine.get(boot.mac, [])
+            self._of_machine[boot.mac] = [*known[-KEPT_BOOTS + 1 :], boot]
             for step in boot.steps:
                 self._seen[step.service, step.run, step.sequence] = None
                 if step.ip is not None:
@@ -98,9 +105,13 @@ class Timeline:
         # A service whose clock was ahead must not put a boot into the future.
         step = step_of(event, min(event.time, now))
         boot = self._boot_for(step, mac, targets, changes)
-        if boot is not None:
+        if boot is not None and step.step is Step.SYSTEM_UP and is_install(boot, targets):
+            # It is the installer that asks for an address: alive, but no system yet.
+            boot.last = max(boot.last, step.at)
+            changes.boots[boot.number] = boot
+        elif boot is not None:
             self._add(boot, step, event, changes)
-            self._settle(boot, step, event, targets, changes)
+            self._settle(boot, step, targets, changes)
         return changes
 
     def sweep(self, now: float, targets: Targets) -> Changes:
@@ -180,16 +191,14 @@ class Timeline:
         since = step.at - earlier[-1].at if earlier else None
         changes.steps.append((boot, step, since))
 
-    def _settle(
-        self, boot: Boot, step: BootStep, event: BootEvent, targets: Targets, changes: Changes
-    ) -> None:
+    def _settle(self, boot: Boot, step: BootStep, targets: Targets, changes: Changes) -> None:
         """Close or count a boot where a step decides that."""
         if step.step is Step.DONE:
             boot.outcome = BootOutcome.INSTALLED
             self._end(boot, step.at, changes)
         elif not boot.is_open:
             return
-        elif step.step is Step.SCRIPT and event.detail == LOCAL_DISK:
+        elif step.step is Step.SCRIPT and step.detail == LOCAL_DISK:
             boot.outcome = BootOutcome.LOCAL_DISK
             self._end(boot, step.at, changes)
         elif is_certain(boot, targets):
@@ -222,9 +231,12 @@ def _begins_anew(boot: Boot, step: BootStep) -> bool:
         loaders = (s.at for s in boot.steps if s.step is Step.LOADER)
         chainloaded = any(step.at - at <= SAME_BOOT_SECONDS for at in loaders)
         return not chainloaded and (boot.has(Step.SCRIPT) or not recent)
-    if step.step is Step.SCRIPT:
-        # iPXE is gone once its kernel runs: it was started again, unseen by proxydhcp.
-        return any(s.step is Step.KERNEL and s.is_complete for s in boot.steps)
+    if step.step is Step.SCRIPT and step.detail != LOCAL_DISK:
+        # iPXE asks for its script in its first seconds, and is gone once a kernel runs: it was
+        # started again, unseen by proxydhcp. What is bound to a boot must not outlive it.
+        scripts = [s.at for s in boot.steps if s.step is Step.SCRIPT]
+        late = bool(scripts) and step.at - max(scripts) > SAME_BOOT_SECONDS
+        return late or any(s.step is Step.KERNEL and s.is_complete for s in boot.steps)
     return False
 
 
