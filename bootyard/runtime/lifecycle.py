@@ -59,8 +59,9 @@ class EventSender:
         bytes: int | None = None,  # noqa: A002 - the field's fixed name
         seconds: float | None = None,
         detail: str = "",
+        ago: float = 0.0,
     ) -> None:
-        """Report one thing a machine did. Never waits."""
+        """Report one thing a machine did, `ago` seconds before now. Never waits."""
         if mac == PROBE_MAC:
             return
         self._sequence += 1
@@ -68,7 +69,7 @@ class EventSender:
             service=self._service,
             run=self._run,
             sequence=self._sequence,
-            time=time.time(),
+            time=time.time() - ago,
             step=step,
             mac=mac,
             ip=None if ip is None else str(ip),

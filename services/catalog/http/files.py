@@ -5,6 +5,7 @@ import asyncio
 import fcntl
 import os
 import select
+import sys
 import termios
 
 from aiohttp import web
@@ -44,6 +45,8 @@ STEP_OF = {
 """Files whose transfer is a step of a boot."""
 DELIVERY_SECONDS = 30.0
 DELIVERY_POLL_SECONDS = 0.02
+UNACKNOWLEDGED_TAIL = 64 * 1024
+TAIL_SECONDS = 1.0
 
 
 async def tree_file(request: web.Request) -> web.StreamResponse:
@@ -143,7 +146,7 @@ async def _send(
         extents = cut(opened.extents, span)
         await send_extents(request, response, opened.file, extents, transfer.sent)
         if transfer.reaches_end and transfer.is_step:
-            await _delivered(connection)
+            transfer.ended_ago = await _delivered(connection)
     except SourceChanged as error:
         transfer.end(TransferOutcome.SOURCE_CHANGED, str(error))
         drop_connection(request, response)
@@ -156,21 +159,32 @@ async def _send(
         os.close(connection)
 
 
-async def _delivered(connection: int) -> None:
+async def _delivered(connection: int) -> float:
     """Wait until the client's TCP has acknowledged everything; raises ClientGone.
+
+    Returns how many seconds ago that was.
 
     Megabytes fit into socket buffers: a machine that is switched off while it loads its kernel
     must not look like one that has it. A client that has everything may close at once, so this
     looks at a descriptor of its own, not at the transport.
+
+    iPXE starts the kernel as soon as it holds the last byte of the last initrd, and never sends
+    the ACK of the last segments: a short tail that stays unacknowledged was delivered.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + DELIVERY_SECONDS
+    progress = loop.time()
+    least = sys.maxsize
     unacknowledged = array.array("i", [0])
     while True:
         fcntl.ioctl(connection, termios.TIOCOUTQ, unacknowledged)
         if not unacknowledged[0]:
-            return
-        if loop.time() > deadline or _is_reset(connection):
+            return 0.0
+        if unacknowledged[0] < least:
+            least, progress = unacknowledged[0], loop.time()
+        silence = loop.time() - progress
+        if least <= UNACKNOWLEDGED_TAIL and silence > TAIL_SECONDS:
+            return silence
+        if silence > DELIVERY_SECONDS or _is_reset(connection):
             raise ClientGone("did not take the last bytes")
         await asyncio.sleep(DELIVERY_POLL_SECONDS)
 
@@ -198,6 +212,7 @@ class _Transfer:
         self._bytes_metric = self._catalog.metrics.sent_bytes.labels(found.file_class)
         self._bytes = 0
         self.reaches_end = True
+        self.ended_ago = 0.0
 
     @property
     def is_step(self) -> bool:
@@ -214,7 +229,7 @@ class _Transfer:
         if not self._is_get or not self.reaches_end:
             return
         found, facts = self._found, self._facts
-        seconds = asyncio.get_running_loop().time() - self._started
+        seconds = asyncio.get_running_loop().time() - self.ended_ago - self._started
         self._catalog.metrics.transferred(found.file_class, outcome, self._bytes, seconds)
         level = log.info if outcome is TransferOutcome.COMPLETE else log.warning
         level(
@@ -239,4 +254,5 @@ class _Transfer:
                 transport="http",
                 bytes=self._bytes,
                 seconds=round(seconds, 3),
+                ago=self.ended_ago,
             )
