@@ -10,9 +10,20 @@ case $0 in
     */bootyard) set -- /opt/bootyard/bin/bootyard "$@" ;;
 esac
 
+become=
 if [ "$(id -u)" = 0 ]; then
-    set -- setpriv --reuid "$uid" --regid "$gid" --clear-groups --no-new-privs \
-        --inh-caps=-all,+net_bind_service --ambient-caps=-all,+net_bind_service -- "$@"
+    become="setpriv --reuid $uid --regid $gid --clear-groups --no-new-privs
+        --inh-caps=-all,+net_bind_service --ambient-caps=-all,+net_bind_service --"
 fi
 
-exec "$@"
+case "$*" in
+    *services.catalog*)
+        # shellcheck disable=SC2086  # a list of words
+        $become test -w /images || echo "The folder of images is read-only for uid $uid: what is" \
+            "in it can be booted, but nothing downloaded or removed. To change that, on the host:" \
+            "chown $uid images, or set PUID in .env to the folder's owner." >&2
+        ;;
+esac
+
+# shellcheck disable=SC2086
+exec $become "$@"

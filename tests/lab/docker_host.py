@@ -430,13 +430,14 @@ def _namespace_with_a_way_out(log: Path) -> Iterator[str]:
         subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
         ready, says = os.pipe()
         undo.callback(os.close, ready)
+        output = undo.enter_context(log.open("ab"))
         slirp = subprocess.Popen(
             [
                 *("setpriv", "--pdeathsig", "KILL", "slirp4netns", "--configure", "--mtu=65520"),
                 *("--ready-fd", str(says), "--netns-type=path", str(NETNS / name), "tap0"),
             ],
             stdin=subprocess.DEVNULL,
-            stdout=log.open("ab"),
+            stdout=output,
             stderr=subprocess.STDOUT,
             pass_fds=(says,),
         )
@@ -465,14 +466,14 @@ def _sweep_dead_engines() -> None:
 
 
 def _clear_home(home: Path) -> None:
-    deadline = time.monotonic() + 5
-    while home.exists():
+    for _ in range(20):  # what is still being unmounted stands in the way for a moment
         for mount in _mounts_under(home):
             subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
         shutil.rmtree(home, ignore_errors=True)
-        if time.monotonic() > deadline:
-            raise LabError(f"{home} could not be removed")
-        time.sleep(0.1)
+        if not home.exists():
+            return
+        time.sleep(0.2)
+    raise LabError(f"{home} could not be removed")
 
 
 def _mounts_under(home: Path) -> list[str]:
