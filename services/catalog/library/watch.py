@@ -6,7 +6,7 @@ find an image within five seconds of its last write; notifications make it quick
 
 import asyncio
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import watchfiles
 
@@ -20,8 +20,8 @@ POLL_WAITING_SECONDS = 0.5
 """While something is being copied."""
 SHORTEST_SECONDS = 0.25
 NO_NOTIFICATION_SECONDS = 10.0
-LOOK_SHARE = 20
-"""A look that takes long is repeated less often: it may take one part in so many of the time."""
+LOOK_SHARE = 4
+"""A look that takes long (a large tree, a slow server) rests so many times as long."""
 
 
 async def watch_library(library: Library, *, notifications: bool = True) -> None:
@@ -43,15 +43,12 @@ async def _look_again(library: Library, wake: asyncio.Event) -> None:
         except Exception:
             # The library stands still for a while; machines go on booting what is published.
             log.exception("looking for images failed")
-            await asyncio.sleep(POLL_SECONDS)
         took = time.monotonic() - started
         pause = POLL_WAITING_SECONDS if library.waiting else POLL_SECONDS
         await asyncio.sleep(max(SHORTEST_SECONDS, took))
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(max(pause - SHORTEST_SECONDS, took * LOOK_SHARE)):
                 await wake.wait()
-        except TimeoutError:
-            pass
 
 
 async def _unpack(library: Library, wake: asyncio.Event) -> None:

@@ -1,0 +1,80 @@
+"""The real Debian 12 netboot files, as a folder and as Debian's own netboot.tar.gz."""
+
+import asyncio
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bootyard.model.snapshot import Root, TargetKind
+from services.catalog.database import Database
+from services.catalog.library.image import LibraryImage
+from tests.catalog.images import LibraryAtHand, open_database
+
+NETBOOT = Path("/usr/lib/debian-installer/images/12/amd64/text")
+FILES = NETBOOT / "debian-installer" / "amd64"
+
+pytestmark = pytest.mark.skipif(
+    not FILES.is_dir(), reason="the package debian-installer-12-netboot-amd64 is not installed"
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = open_database(tmp_path)
+    yield database
+    database.close()
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _assert_is_debian(image: LibraryImage) -> None:
+    assert image.problem is None
+    assert (image.title, image.family, image.version) == ("Debian 12 installer", "debian", "12")
+    assert (image.kind, image.recipe) == (TargetKind.INSTALLER, "debian-netboot")
+    assert image.architectures == ("x86_64",)
+    assert image.files["linux"].size == (FILES / "linux").stat().st_size
+    assert image.files["initrd.gz"].size == (FILES / "initrd.gz").stat().st_size
+    (target,) = image.targets
+    assert (target.kernel, target.initrds, target.command_line) == ("linux", ("initrd.gz",), "")
+
+
+async def test_as_a_folder(tmp_path: Path, database: Database) -> None:
+    hand = LibraryAtHand(tmp_path, database)
+    folder = hand.images_dir / "debian-12"
+    folder.mkdir(parents=True)
+    for name in ("linux", "initrd.gz"):
+        shutil.copyfile(FILES / name, folder / name)
+    (image,) = (await hand.settle()).images
+    _assert_is_debian(image)
+    assert {slice_.root for slice_ in image.files.values()} == {Root.IMAGES}
+
+
+async def test_as_debians_tarball(tmp_path: Path, database: Database) -> None:
+    hand = LibraryAtHand(tmp_path, database)
+    hand.images_dir.mkdir()
+    # Debian's build/Makefile: everything below the folder, links and all, from "./" on.
+    tarball = hand.images_dir / "netboot.tar.gz"
+    command = ["tar", "-C", str(NETBOOT), "-czf", str(tarball), "."]
+    await asyncio.to_thread(lambda: subprocess.run(command, check=True))
+    (image,) = (await hand.settle()).images
+    _assert_is_debian(image)
+    assert image.id == "netboot"
+    assert image.sha256 == _digest(tarball)
+    for name in ("linux", "initrd.gz"):
+        slice_ = image.files[name]
+        assert slice_.root is Root.DERIVED
+        assert _digest(hand.derived_dir / slice_.path) == slice_.path == _digest(FILES / name)
+
+
+async def test_as_the_tarball_unpacked_by_hand(tmp_path: Path, database: Database) -> None:
+    hand = LibraryAtHand(tmp_path, database)
+    shutil.copytree(NETBOOT, hand.images_dir / "debian-12", symlinks=True)
+    (image,) = (await hand.settle()).images
+    _assert_is_debian(image)
+    assert image.id == "debian-12"
