@@ -219,6 +219,14 @@ async def test_bad_folders_are_listed(hand: LibraryAtHand, case: str) -> None:
         raise RequestRefused(image.problem or "", image.cure or "")
 
 
+async def test_a_tree_that_holds_nothing_is_one_entry(hand: LibraryAtHand) -> None:
+    for path in ("photos/2025/may", "photos/2026", "photos/2026/june"):
+        (hand.images_dir / path).mkdir(parents=True, exist_ok=True)
+    (hand.images_dir / "photos" / "2026" / "cat.jpg").write_bytes(b"cat")
+    image = await _only(hand)
+    assert (image.path, image.problem) == ("photos", "there is no kernel in the folder")
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [

@@ -119,6 +119,9 @@ class _Walk:
                 there = [_with_note(candidate, folder.path) for candidate in there]
             below += there
         below += _loose(path, files)
+        if path and all(candidate.problem in _NOTHING for candidate in below):
+            # One entry for a tree that holds nothing, not one for every folder in it.
+            below = []
         if path and not below:
             below.append(_problem(path, "folder", *_nothing_in(folders, files)))
         return below
@@ -234,6 +237,7 @@ def _with_note(candidate: Candidate, folder: str) -> Candidate:
     return msgspec.structs.replace(candidate, notes=(note,))
 
 
+_NOTHING = ("the folder is empty", "there is no kernel in the folder")
 _UNSUPPORTED = (
     "this kind of file cannot be booted by this version",
     "use a folder with the kernel and initrd from it, or a Debian netboot.tar.gz",
@@ -254,7 +258,7 @@ def _problem(
 def _nothing_in(folders: list[FileSeen], files: list[FileSeen]) -> _CASES:
     empty = not folders and not files
     return (
-        "the folder is empty" if empty else "there is no kernel in the folder",
+        _NOTHING[0] if empty else _NOTHING[1],
         "put a kernel (linux, vmlinuz…, bzImage, kernel…) with its initrd into it,"
         ' or name it in image.toml: kernel = "…"',
     )
