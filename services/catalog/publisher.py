@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,7 @@ from services.catalog.machines import Machines
 log = get_logger(__name__)
 
 DEBOUNCE_SECONDS = 0.1
+FIRST_LOOK_SECONDS = 60.0
 LOADERS_SECONDS = 5.0
 """How often loaders are looked for: a user may put one in at any time."""
 
@@ -117,8 +119,14 @@ class Publisher:
         return self._holder.tree
 
     async def run(self) -> None:
-        """Publish whenever something changed, until cancelled; first after the first look."""
-        await self._library.looked.wait()
+        """Publish whenever something changed, until cancelled; first after the first look.
+
+        A file server that is away at start must not take every image out of the snapshot that
+        the other services still hold: it is waited for, but not for ever.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                await self._library.looked.wait()
         while True:
             self._wake.clear()
             try:
@@ -126,12 +134,10 @@ class Publisher:
             except Exception:
                 # What was published before stays; the next change, or the next round, tries again.
                 log.exception("publishing failed")
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(LOADERS_SECONDS):
                     await self._wake.wait()
                 await asyncio.sleep(DEBOUNCE_SECONDS)
-            except TimeoutError:
-                pass
 
     async def publish(self) -> Snapshot:
         """Publish at once if anything changed, and give what is current then.

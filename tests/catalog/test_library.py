@@ -15,6 +15,7 @@ from services.catalog.library import library as library_module
 from services.catalog.library.image import LibraryImage
 from services.catalog.library.library import QUIET_SECONDS, Library
 from services.catalog.library.look import MAX_DEPTH, Unreachable
+from services.catalog.library.recognise import Material, recognise
 from tests.catalog.images import (
     INITRD,
     KERNEL,
@@ -290,6 +291,35 @@ async def test_names_that_are_no_text(hand: LibraryAtHand, name: bytes) -> None:
     image = await _only(hand)
     assert "not printable UTF-8" in (image.problem or "")
     assert image.path.encode()
+
+
+async def test_a_link_to_a_name_that_is_no_text(hand: LibraryAtHand) -> None:
+    make_folder(hand.images_dir, os.fsdecode(b".odd-\xff"))
+    folder = make_folder(hand.images_dir)
+    (folder / "linux").unlink()
+    (folder / "linux").symlink_to(os.fsdecode(b"../.odd-\xff/linux"))
+    (hand.images_dir / "deb.tar.gz").symlink_to(os.fsdecode(b".odd-\xff/linux"))
+    images = (await hand.settle()).images
+    assert [image.path for image in images] == ["deb.tar.gz", "debian-12"]
+    assert all("not printable UTF-8" in (image.problem or "") for image in images)
+
+
+async def test_one_that_is_misread_hides_no_other(
+    hand: LibraryAtHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_folder(hand.images_dir)
+    make_folder(hand.images_dir, "other")
+    right = recognise
+
+    def wrong(material: Material) -> LibraryImage:
+        if material.name == "other":
+            raise ZeroDivisionError
+        return right(material)
+
+    monkeypatch.setattr("services.catalog.library.assess.recognise", wrong)
+    images = {image.id: image for image in (await hand.settle()).images}
+    assert images["debian-12"].is_ready
+    assert "fault in Bootyard" in (images["other"].problem or "")
 
 
 async def test_one_id_twice(hand: LibraryAtHand) -> None:

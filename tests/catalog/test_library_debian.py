@@ -5,13 +5,18 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
-from bootyard.model.snapshot import Root, TargetKind
+from bootyard.boot.client import RequestFacts
+from bootyard.boot.tree import BootTree, Found
+from bootyard.model.events import FileClass
+from bootyard.model.snapshot import Policy, Root, Slice, Snapshot, TargetKind
 from services.catalog.database import Database
 from services.catalog.library.image import LibraryImage
+from services.catalog.publisher import build_snapshot
 from tests.catalog.images import LibraryAtHand, open_database
 
 NETBOOT = Path("/usr/lib/debian-installer/images/12/amd64/text")
@@ -78,3 +83,30 @@ async def test_as_the_tarball_unpacked_by_hand(tmp_path: Path, database: Databas
     (image,) = (await hand.settle()).images
     _assert_is_debian(image)
     assert image.id == "debian-12"
+
+
+async def test_machines_find_it_in_the_boot_tree(tmp_path: Path, database: Database) -> None:
+    hand = LibraryAtHand(tmp_path, database)
+    shutil.copytree(FILES, hand.images_dir / "debian-12")
+    images = (await hand.settle()).images
+    snapshot = build_snapshot(
+        epoch="e",
+        number=1,
+        http_port=8080,
+        loaders={},
+        images=images,
+        machines=(),
+        policy=Policy(),
+    )
+    tree = BootTree(Snapshot.from_json(snapshot.to_json()))
+    address = IPv4Address("10.0.0.2")
+    request = RequestFacts(client_ip=address, server_address=address, transport="tftp")
+    for path, file, file_class in (
+        ("images/debian-12/linux", "linux", FileClass.KERNEL),
+        ("images/debian-12@1/initrd.gz", "initrd.gz", FileClass.INITRD),
+    ):
+        found = tree.resolve(path, request)
+        assert isinstance(found, Found)
+        assert isinstance(found.content, Slice)
+        assert (found.file_class, found.image) == (file_class, "debian-12")
+        assert _digest(hand.images_dir / found.content.path) == _digest(FILES / file)

@@ -179,3 +179,22 @@ def test_an_x86_kernel_knows_its_size() -> None:
     kernel = make_bzimage(8192)
     assert complete_size_of(kernel[:HEADER_BYTES]) == len(kernel)
     assert complete_size_of(_pe(0xAA64)) is None
+
+
+_PARTS = st.sampled_from(["linux", "vmlinuz-1", "initrd", "initrd-1.gz", "boot", "a b", "\udcff"])
+
+
+@given(
+    st.sets(st.lists(_PARTS, min_size=1, max_size=3).map("/".join), max_size=8),
+    st.none() | st.lists(_PARTS, max_size=2).map(tuple),
+)
+def test_any_files_are_picked_from_or_refused(
+    files: set[str], initrds: tuple[str, ...] | None
+) -> None:
+    looks_bootable(files)
+    try:
+        named = names_in_tree(pick(files, Description(initrd=initrds)))
+    except ImageRejected:
+        return
+    assert set(named.values()) <= files
+    assert all(" " not in name and name.isascii() for name in named)

@@ -8,6 +8,7 @@ import msgspec
 from bootyard.model.document import encode
 from bootyard.model.errors import ImageRejected
 from bootyard.model.snapshot import Root, Slice
+from bootyard.runtime.log import get_logger
 from services.catalog.library import names
 from services.catalog.library.derived import DerivedStore
 from services.catalog.library.description import (
@@ -24,6 +25,11 @@ from services.catalog.library.recognise import Material, recognise
 from services.catalog.library.revisions import Remembered
 from services.catalog.library.tarball import VERSION_INFO, Unpacked
 
+log = get_logger(__name__)
+
+MISREAD = ImageRejected(
+    "it could not be read because of a fault in Bootyard", "report it with the catalog's log"
+)
 MAX_SERVED = 256
 """Files of a folder that are served beside kernel and initrds."""
 
@@ -60,9 +66,14 @@ class Assessor:
             return self._assess(candidate, remembered)
         except (ImageRejected, OSError) as error:
             return not_usable(candidate, error)
+        except Exception:
+            # One image that we misread must not hide all others.
+            log.exception("image not read", path=candidate.path)
+            return not_usable(candidate, MISREAD)
 
     def _assess(self, candidate: Candidate, remembered: Remembered | None) -> Assessed | ToUnpack:
-        if not names.is_text(candidate.path):
+        own = (candidate.path, *(file.real for file in candidate.files[:1]))
+        if not all(map(names.is_text, own)):
             raise ImageRejected(
                 "its name, or a folder's that it lies in, is not printable UTF-8 text",
                 "rename it",
@@ -197,6 +208,7 @@ def _others(candidate: Candidate, booted: set[str]) -> tuple[tuple[FileSeen, ...
         and file.path != DESCRIPTION
         and not file.fault
         and names.is_text(file.path)
+        and names.is_text(file.real)
         and "\\" not in file.path
     ]
     if len(others) <= MAX_SERVED:
@@ -212,6 +224,11 @@ def _refuse_fault(file: FileSeen) -> None:
         raise ImageRejected(
             f"{names.printable(file.path)} {file.fault}",
             "put the file itself there: links are followed only inside the images folder",
+        )
+    if not names.is_text(file.real):
+        raise ImageRejected(
+            f"{names.printable(file.path)} leads to a name that is not printable UTF-8 text",
+            "rename what it leads to",
         )
 
 

@@ -16,7 +16,7 @@ from bootyard.model.errors import ImageRejected
 from bootyard.model.snapshot import BootTarget, Root
 from bootyard.runtime.log import get_logger
 from services.catalog.database import Database
-from services.catalog.library.assess import Assessed, Assessor, ToUnpack, not_usable
+from services.catalog.library.assess import MISREAD, Assessed, Assessor, ToUnpack, not_usable
 from services.catalog.library.derived import DerivedStore
 from services.catalog.library.image import LibraryImage
 from services.catalog.library.look import Candidate, Unreachable, look
@@ -80,7 +80,7 @@ class Library:
         self.problem: str | None = None
         """Why IMAGES_DIR cannot be listed at the moment; `images` is what it held before."""
         self.looked = asyncio.Event()
-        """Set after the first look: before it, no image means nothing."""
+        """Set once IMAGES_DIR was listed: before that, no image means nothing."""
         self.to_unpack = asyncio.Event()
         self._database = database
         self._derived = DerivedStore(derived_dir)
@@ -117,7 +117,6 @@ class Library:
                         "images cannot be listed", path=str(self.images_dir), error=str(error)
                     )
                 self.problem = str(error)
-                self.looked.set()
                 return
             self.problem = None
             self._note(candidates)
@@ -144,6 +143,9 @@ class Library:
             outcome = await asyncio.to_thread(self._assessor.assess, candidate, remembered)
         except (ImageRejected, OSError) as error:
             outcome = not_usable(candidate, error)
+        except Exception:
+            log.exception("tarball not unpacked", path=candidate.path)
+            outcome = not_usable(candidate, MISREAD)
         if watched.candidate == candidate:
             watched.to_unpack = None
             self._settle(watched, outcome)
