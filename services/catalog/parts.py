@@ -17,6 +17,7 @@ from services.catalog.boots.states import MachineStates
 from services.catalog.database import Database
 from services.catalog.http.clients import Clients
 from services.catalog.http.context import Catalog
+from services.catalog.http.delivery import KernelsUnderWay
 from services.catalog.http.feed import BootFeed
 from services.catalog.http.guard import load_admin_token
 from services.catalog.library.library import Library
@@ -85,6 +86,7 @@ def put_together(
         states=states,
         feed=feed,
         clients=Clients(journal.timeline.machine_at, _own_address(settings), neighbour),
+        kernels=KernelsUnderWay(),
         metrics=HTTPMetrics(telemetry.registry),
         root_directory=service.root_directory,
         admin_token=load_admin_token(service.state_dir / "admin-token", settings.admin_token),

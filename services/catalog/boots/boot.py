@@ -93,6 +93,11 @@ class Boot(msgspec.Struct, kw_only=True, omit_defaults=True):
         """Whether steps may still follow."""
         return self.closed is None
 
+    @property
+    def has_kernel(self) -> bool:
+        """Whether a kernel was completely taken."""
+        return any(step.step is Step.KERNEL and step.is_complete for step in self.steps)
+
     def has(self, step: Step) -> bool:
         """Tell whether a step was seen."""
         return any(known.step is step for known in self.steps)

@@ -236,7 +236,7 @@ def _begins_anew(boot: Boot, step: BootStep) -> bool:
         # started again, unseen by proxydhcp. What is bound to a boot must not outlive it.
         scripts = [s.at for s in boot.steps if s.step is Step.SCRIPT]
         late = bool(scripts) and step.at - max(scripts) > SAME_BOOT_SECONDS
-        return late or any(s.step is Step.KERNEL and s.is_complete for s in boot.steps)
+        return late or boot.has_kernel
     return False
 
 

@@ -134,7 +134,7 @@ def _note(asker: Asker, catalog: Catalog, step: Step, detail: str = "") -> None:
 
 async def _armed_target(catalog: Catalog, boot: Boot, snapshot: Snapshot) -> BootTarget | None:
     """Give this boot the target that was armed for its machine, once."""
-    if any(step.step is Step.KERNEL and step.is_complete for step in boot.steps):
+    if not await catalog.kernels.settled(boot) or boot.has_kernel:
         return None
     async with asyncio.timeout(BOOT_ONCE_SECONDS):
         # The boot's id must be on disk before something is bound to it.

@@ -14,6 +14,7 @@ from bootyard.runtime.telemetry import Telemetry
 from services.catalog.boots.journal import BootJournal
 from services.catalog.boots.states import MachineStates
 from services.catalog.http.clients import Clients
+from services.catalog.http.delivery import KernelsUnderWay
 from services.catalog.http.feed import BootFeed
 from services.catalog.library.library import Library
 from services.catalog.machines import Machines
@@ -36,6 +37,7 @@ class Catalog:
     states: MachineStates
     feed: BootFeed
     clients: Clients
+    kernels: KernelsUnderWay
     metrics: HTTPMetrics
     root_directory: Callable[[Root], Path]
     admin_token: str
