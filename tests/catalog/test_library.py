@@ -12,6 +12,7 @@ from bootyard.model.errors import RequestRefused
 from bootyard.model.snapshot import Fingerprint, Root, TargetKind
 from services.catalog.database import Database
 from services.catalog.library import library as library_module
+from services.catalog.library.derived import DerivedStore
 from services.catalog.library.image import LibraryImage
 from services.catalog.library.library import QUIET_SECONDS, Library
 from services.catalog.library.look import MAX_DEPTH, Unreachable
@@ -614,6 +615,15 @@ async def test_a_full_disk_is_a_problem_that_is_tried_again(
     assert not (await _only(hand)).is_ready
     hand.clock.now += library_module.RETRY_SECONDS
     assert (await _only(hand)).is_ready
+
+
+async def test_derived_files_that_do_not_last_are_not_made_for_ever(
+    hand: LibraryAtHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tarball(hand.images_dir / "netboot.tar.gz")
+    monkeypatch.setattr(DerivedStore, "slice", lambda *_: None)
+    image = await _only(hand)
+    assert image.problem == "derived: No such file or directory"
 
 
 async def test_removing_moves_aside(hand: LibraryAtHand) -> None:

@@ -6,6 +6,8 @@ seconds; until then the image stays listed as it was. Tarballs that need unpacki
 """
 
 import asyncio
+import errno
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -141,6 +143,9 @@ class Library:
             await self._database.run(remember, candidate.path, remembered)
             self._remembered[candidate.path] = remembered
             outcome = await asyncio.to_thread(self._assessor.assess, candidate, remembered)
+            if isinstance(outcome, ToUnpack) and outcome.source == job.source:
+                reason = os.strerror(errno.ENOENT)
+                raise FileNotFoundError(errno.ENOENT, reason, str(self._derived.directory))
         except (ImageRejected, OSError) as error:
             outcome = not_usable(candidate, error)
         except Exception:
