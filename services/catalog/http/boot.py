@@ -91,15 +91,18 @@ def _asker(request: web.Request, catalog: Catalog) -> Asker:
 
 
 async def _script_for(asker: Asker, catalog: Catalog, snapshot: Snapshot, server: Server) -> str:
+    timeline = catalog.journal.timeline
+    before = timeline.current(asker.mac) if asker.mac is not None else None
+    settled = before is None or await catalog.kernels.settled(before)
     if asker.chose_local_disk:
         _note(asker, catalog, Step.SCRIPT, LOCAL_DISK)
         log.info("local disk chosen", mac=asker.mac, client=str(asker.facts.client_ip))
         return render_local_disk(snapshot)
     _note(asker, catalog, Step.SCRIPT)
     machine = snapshot.machine(asker.mac)
-    boot = catalog.journal.timeline.current(asker.mac) if asker.mac is not None else None
+    boot = timeline.current(asker.mac) if asker.mac is not None else None
     armed = None
-    if boot is not None and not asker.is_question:
+    if boot is not None and settled and not asker.is_question:
         armed = await _armed_target(catalog, boot, snapshot)
     firmware = (machine and machine.firmware) or asker.firmware or (boot and boot.firmware)
     plan = make_plan(snapshot, machine, firmware or None, armed)
@@ -134,7 +137,7 @@ def _note(asker: Asker, catalog: Catalog, step: Step, detail: str = "") -> None:
 
 async def _armed_target(catalog: Catalog, boot: Boot, snapshot: Snapshot) -> BootTarget | None:
     """Give this boot the target that was armed for its machine, once."""
-    if not await catalog.kernels.settled(boot) or boot.has_kernel:
+    if boot.has_kernel:
         return None
     async with asyncio.timeout(BOOT_ONCE_SECONDS):
         # The boot's id must be on disk before something is bound to it.

@@ -27,16 +27,18 @@ async def watch_boots(request: web.Request) -> web.StreamResponse:
     feed.watchers += 1
     try:
         async with sse_response(request, ping_interval=HEARTBEAT_SECONDS) as response:
-            await _send_changes(response, feed)
+            await _send_changes(request, response, feed)
         return response
     finally:
         feed.watchers -= 1
 
 
-async def _send_changes(response: EventSourceResponse, feed: BootFeed) -> None:
+async def _send_changes(
+    request: web.Request, response: EventSourceResponse, feed: BootFeed
+) -> None:
     position = feed.position(response.last_event_id)
     try:
-        while response.is_connected() and not feed.is_closed:
+        while request.transport is not None and not feed.is_closed:
             changes = feed.since(position)
             if not changes:
                 await feed.wait(CHECK_SECONDS)

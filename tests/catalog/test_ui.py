@@ -1,0 +1,133 @@
+"""The page: what it shows, what it escapes, and what it tells browsers."""
+
+from collections.abc import AsyncIterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from bootyard.model.events import BootEvent, Step
+from services.catalog.http.ui import ENVIRONMENT
+from tests.catalog.http_catalog import (
+    NUC,
+    NUC_IP,
+    PI,
+    PI_IP,
+    TOKEN,
+    Running,
+    running_catalog,
+    write_image,
+)
+
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+class Page(HTMLParser):
+    """Text and tags of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+async def page(running: Running) -> Page:
+    async with running.client() as client, client.get("/") as got:
+        assert got.status == 200
+        assert got.content_type == "text/html"
+        policy = got.headers["Content-Security-Policy"]
+        assert "default-src 'self'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert got.headers["X-Content-Type-Options"] == "nosniff"
+        return Page(await got.text())
+
+
+@pytest.fixture
+async def empty(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running_catalog(tmp_path) as running:
+        yield running
+
+
+async def test_a_new_server_says_what_to_do_first(empty: Running) -> None:
+    shown = await page(empty)
+    assert str(empty.images_dir.absolute()) in shown.text
+    assert "network boot" in shown.text
+    assert "admin token" in shown.text
+    assert TOKEN not in shown.text
+
+
+async def test_images_machines_and_boots(tmp_path: Path) -> None:
+    write_image(tmp_path / "images", "debian-12")
+    (tmp_path / "images" / "broken").mkdir()
+    (tmp_path / "images" / "broken" / "readme.txt").write_text("nothing to boot")
+    async with running_catalog(tmp_path) as running:
+        await running.arm(NUC, "debian-12")
+        armed = await page(running)
+        assert "debian-12 (until 2" in armed.text
+        await running.script(NUC_IP, NUC)
+        await running.take(NUC_IP, "images/debian-12/linux")
+        await running.script(PI_IP)
+        shown = await page(running)
+    assert "Debian 12" in shown.text
+    assert NUC in shown.text
+    assert PI in shown.text, "a machine that nobody registered"
+    assert "b-1" in shown.text
+    assert "under way" in shown.text
+    assert "images/debian-12/linux" in shown.text
+    assert not shown.tags & {"script", "form", "iframe"}
+
+
+async def test_text_of_others_is_text(tmp_path: Path) -> None:
+    write_image(tmp_path / "images", "debian-12", title=EVIL)
+    (tmp_path / "images" / f"{EVIL}.iso").write_bytes(b"x")
+    async with running_catalog(tmp_path) as running:
+        running.catalog.journal.observe(
+            BootEvent(
+                service="tftp",
+                run="r",
+                sequence=1,
+                time=1.0,
+                step=Step.LOADER,
+                mac=NUC,
+                path=EVIL,
+                outcome=EVIL,
+                image=EVIL,
+            )
+        )
+        shown = await page(running)
+    assert shown.text.count(EVIL) >= 3
+    assert "img" not in shown.tags
+    assert "onerror" not in shown.attributes
+
+
+async def test_the_page_loads_only_its_own_files(empty: Running) -> None:
+    async with empty.client() as client:
+        for name, kind in (("bootyard.css", "text/css"), ("icon.svg", "image/svg+xml")):
+            async with client.get(f"/static/{name}") as got:
+                assert got.status == 200
+                assert got.content_type == kind
+        for name in ("..%2fui.py", "nothing.css", "%2e%2e%2f__init__.py"):
+            async with client.get(f"/static/{name}") as got:
+                assert got.status == 404
+
+
+async def test_the_page_is_not_for_other_names(empty: Running) -> None:
+    async with empty.client() as client, client.get("/", headers={"Host": "evil.test"}) as got:
+        assert got.status == 421
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (2_500, "2.5 kB"), (48_000_000, "48 MB"), (5e12, "5.0 TB")],
+)
+def test_sizes(count: float, text: str) -> None:
+    assert ENVIRONMENT.from_string("{{ n|size }}").render(n=count) == text
