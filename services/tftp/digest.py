@@ -51,6 +51,7 @@ def step_of(digest: TransferDigest) -> Step | None:
     subject = digest.subject
     if subject.is_probe_of_ours or digest.outcome in {
         TransferOutcome.PROBE,
+        TransferOutcome.REJECTED,
         TransferOutcome.NOT_FOUND,
     }:
         return None

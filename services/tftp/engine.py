@@ -87,7 +87,7 @@ class Engine:
         """End the oldest transfer whose client acknowledged nothing: it may not exist."""
         for peer, exchange in self._exchanges.items():
             if not exchange.transfer.peer_proven:
-                self.stop(peer, TransferOutcome.TIMEOUT, "busy, try again")
+                self.stop(peer, TransferOutcome.REJECTED, "busy, try again")
                 return True
         return False
 
@@ -127,6 +127,7 @@ class _Exchange:
         self._engine = engine
         self._peer = order.peer
         self._socket = _open_socket(order.subject.server_address, order.interface_index)
+        self._descriptor = self._socket.fileno()
         self.transfer = ReadTransfer(order.source, order.terms, self.loop.time())
         self._backlog: deque[bytes] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -135,7 +136,7 @@ class _Exchange:
         self._is_over = False
 
     def begin(self) -> None:
-        self.loop.add_reader(self._socket, self._receive)
+        self.loop.add_reader(self._descriptor, self._receive)
         self._step(lambda _: None)
 
     def repeat_request(self) -> bool:
@@ -225,14 +226,14 @@ class _Exchange:
         for index, datagram in enumerate(datagrams):
             if not self._send_to(datagram, self._peer):
                 self._backlog.extend(datagrams[index:])
-                self.loop.add_writer(self._socket, self._send_backlog)
+                self.loop.add_writer(self._descriptor, self._send_backlog)
                 return
 
     def _send_backlog(self) -> None:
         while self._backlog and self._send_to(self._backlog[0], self._peer):
             self._backlog.popleft()
         if not self._backlog:
-            self.loop.remove_writer(self._socket)
+            self.loop.remove_writer(self._descriptor)
 
     def _send_to(self, datagram: bytes, peer: Peer) -> bool:
         """Send; False when the socket's buffer is full. Other failures are losses like any."""
@@ -250,8 +251,8 @@ class _Exchange:
         self._is_over = True
         if self._timer is not None:
             self._timer.cancel()
-        self.loop.remove_reader(self._socket)
-        self.loop.remove_writer(self._socket)
+        self.loop.remove_reader(self._descriptor)
+        self.loop.remove_writer(self._descriptor)
         self._socket.close()
         self.order.source.close()
         self._engine.forget(self)

@@ -8,6 +8,10 @@ from services.tftp.metrics import TFTPMetrics
 
 log = get_logger(__name__)
 
+QUIET = frozenset({TransferOutcome.PROBE, TransferOutcome.REJECTED})
+"""A probe is how firmware asks for a size: normal, and followed by the transfer itself. Rejected
+are those that a flood of requests pushed out: a line for each would make the flood worse."""
+
 
 class Reporter:
     """Takes each transfer's digest."""
@@ -19,9 +23,7 @@ class Reporter:
     def finished(self, digest: TransferDigest) -> None:
         """Tell of a transfer that has ended."""
         subject = digest.subject
-        # A probe is how firmware asks for a size: normal, and followed by the transfer itself.
-        is_probe = subject.is_probe_of_ours or digest.outcome is TransferOutcome.PROBE
-        tell = log.debug if is_probe else log.info
+        tell = log.debug if subject.is_probe_of_ours or digest.outcome in QUIET else log.info
         tell(
             "transfer finished",
             path=subject.path,

@@ -62,6 +62,8 @@ class RequestDesk:
             raise Refused(
                 TFTPErrorCode.ILLEGAL_OPERATION, "neither octet nor netascii", RejectReason.MODE
             )
+        if self._per_client[arrival.source] >= MAX_TRANSFERS_PER_CLIENT:
+            raise _busy()
         facts = RequestFacts(
             client_ip=arrival.source,
             server_address=arrival.local_address,
@@ -71,7 +73,7 @@ class RequestDesk:
         found = self._find(request, facts)
         subject = _subject(found, facts, arrival.port)
         if not subject.is_probe_of_ours:
-            self._make_room(arrival.source)
+            self._make_room()
         source = self._open(found)
         if request.mode == NETASCII:
             source, size = NetasciiSource(source), None
@@ -111,9 +113,7 @@ class RequestDesk:
             case found:
                 return found
 
-    def _make_room(self, client: IPv4Address) -> None:
-        if self._per_client[client] >= MAX_TRANSFERS_PER_CLIENT:
-            raise _busy()
+    def _make_room(self) -> None:
         # Forged sources of a whole network can fill the table: they go first.
         if len(self._running) >= MAX_TRANSFERS and not self._engine.evict_unproven():
             raise _busy()

@@ -18,6 +18,7 @@ from services.tftp.admission import Admission, Arrival, served_networks
 from services.tftp.content import ContentStore
 from services.tftp.digest import TransferDigest
 from services.tftp.engine import Engine
+from services.tftp.inbox import Inbox
 from services.tftp.metrics import RejectReason, TFTPMetrics
 from services.tftp.missing import watch_loaders
 from services.tftp.options import Limits
@@ -36,10 +37,16 @@ DRAIN_SECONDS = 8.0
 RECEIVE_BUFFER = 1 << 20
 """A rack that comes back after a power cut asks within one second."""
 
-REQUESTS_A_TURN = 32
+DATAGRAMS_A_TURN = 256
+TURN_SECONDS = (0.003, 0.05)
+"""Requests are served for as long as running transfers took since the last turn, within these: a
+thousand machines at once are all answered soon, and a flood does not stop the one that loads."""
+
 DESCRIPTORS = 4096
 
 WRITING = Refused(TFTPErrorCode.ACCESS_VIOLATION, "writing is refused", RejectReason.WRITE)
+
+ControlMessages = list[tuple[int, int, bytes]]
 
 _PKTINFO = struct.Struct("=I4s4s")  # struct in_pktinfo, ip(7)
 _IP_PKTINFO = 8  # linux/in.h; the socket module names it from Python 3.14 on
@@ -80,15 +87,20 @@ class Server:
         self._desk = RequestDesk(service.snapshots, self.contents, self.engine, self.metrics)
         self._admission = Admission()
         self._errors = ErrorBudget()
-        self._socket: socket.socket | None = None
+        self._inbox: Inbox[tuple[bytes, ControlMessages, tuple[str, int]]] = Inbox()
+        self._next_turn: asyncio.Handle | None = None
+        self._turn_ended = 0.0
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._is_listening = False
 
     async def listen(self) -> None:
         """Bind port 69 and take requests; a port in use is tried again until it is free."""
         port = self._service.settings.tftp_port
         loop = asyncio.get_running_loop()
-        while self._socket is None:
+        while not self._is_listening:
             try:
-                self._socket = open_listener(port)
+                bind_listener(self._socket, port)
+                self._is_listening = True
             except OSError as failure:
                 reason = explain_bind_error(failure, port, "udp")
                 log.error("port not served", reason=reason)
@@ -100,11 +112,12 @@ class Server:
 
     async def stop(self) -> None:
         """Take no more requests; let what runs finish."""
-        if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket)
+        self._service.telemetry.ready("tftp", "stopping")
+        asyncio.get_running_loop().remove_reader(self._socket)
+        if self._next_turn is not None:
+            self._next_turn.cancel()
         await self.engine.drain(DRAIN_SECONDS)
-        if self._socket is not None:
-            self._socket.close()
+        self._socket.close()
 
     async def watch_interfaces(self) -> None:
         """Follow addresses and networks as they come and go, until cancelled."""
@@ -125,15 +138,28 @@ class Server:
             self.engine.fold()
 
     def _receive(self) -> None:
-        for _ in range(REQUESTS_A_TURN):
-            if self._socket is None:
-                return
+        """Take what has arrived off the socket: what its buffer has no room for is lost."""
+        for _ in range(DATAGRAMS_A_TURN):
             try:
                 datagram, control, _, address = self._socket.recvmsg(
                     MAX_REQUEST + 1, socket.CMSG_SPACE(_PKTINFO.size)
                 )
             except OSError:
-                return  # nothing more; or an ICMP error, which says nothing that can be trusted
+                break  # nothing more; or an ICMP error, which says nothing that can be trusted
+            if not self._inbox.add(address[0], (datagram, control, address)):
+                self.metrics.rejected(RejectReason.FLOOD, is_request=False)
+        if self._next_turn is None:
+            self._serve()
+
+    def _serve(self) -> None:
+        """Serve requests for a moment; the rest is served in the loop's next turns."""
+        loop = asyncio.get_running_loop()
+        self._next_turn = None
+        least, most = TURN_SECONDS
+        now = loop.time()
+        turn_ends = now + min(max(now - self._turn_ended, least), most)
+        while self._inbox and loop.time() < turn_ends:
+            datagram, control, address = self._inbox.take()
             arrival = parse_arrival(control, address)
             if arrival is None:
                 continue
@@ -143,6 +169,9 @@ class Server:
                 # A fault of ours costs this request, not the service.
                 log.exception("request failed", client=str(arrival.source))
                 self._service.telemetry.internal_error("tftp.request")
+        self._turn_ended = loop.time()
+        if self._inbox:
+            self._next_turn = loop.call_soon(self._serve)
 
     def _handle(self, datagram: bytes, arrival: Arrival) -> None:
         limits = self._admission.admit(arrival)
@@ -181,7 +210,9 @@ class Server:
             self.metrics.not_found()
         else:
             self.metrics.rejected(refused.reason, is_request=True)
-        log.info(
+        # A client that is busy already would fill the log with what it asks for next.
+        tell = log.debug if refused.reason is RejectReason.BUSY else log.info
+        tell(
             "request refused",
             path=printable(request.filename),
             reason=refused.message,
@@ -192,8 +223,6 @@ class Server:
 
     def _send(self, datagram: bytes, arrival: Arrival) -> None:
         """Answer from port 69, by the interface and address that were asked."""
-        if self._socket is None:
-            return
         source = _PKTINFO.pack(arrival.interface_index, arrival.local_address.packed, b"\0" * 4)
         control = [(socket.IPPROTO_IP, _IP_PKTINFO, source)]
         try:
@@ -206,22 +235,14 @@ class Server:
         self._reporter.finished(digest)
 
 
-def open_listener(port: int) -> socket.socket:
-    """Open a UDP port on every address that tells which one was asked (IP_PKTINFO)."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    try:
-        listener.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        listener.bind(("0.0.0.0", port))
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+def bind_listener(listener: socket.socket, port: int) -> None:
+    """Bind a UDP port on every address; IP_PKTINFO tells which one was asked."""
+    listener.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    listener.bind(("0.0.0.0", port))
 
 
-def parse_arrival(
-    control: list[tuple[int, int, bytes]], address: tuple[str, int]
-) -> Arrival | None:
+def parse_arrival(control: ControlMessages, address: tuple[str, int]) -> Arrival | None:
     """Read a datagram's addresses; None without IP_PKTINFO, which the kernel always adds."""
     for level, kind, octets in control:
         if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO) and len(octets) >= _PKTINFO.size:

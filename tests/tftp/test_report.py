@@ -110,6 +110,7 @@ def test_steps(file_class: FileClass, script: str | None, step: Step | None) -> 
         (TransferOutcome.SOURCE_CHANGED, True),
         (TransferOutcome.ERROR, True),
         (TransferOutcome.PROBE, False),
+        (TransferOutcome.REJECTED, False),
     ],
 )
 def test_a_probe_is_counted_but_no_event(outcome: TransferOutcome, is_told: bool) -> None:

@@ -8,7 +8,7 @@ from bootyard.model.snapshot import Root, Slice, builtin_snapshot
 from services.tftp.admission import Arrival
 from services.tftp.content import ContentStore
 from services.tftp.missing import find_missing
-from services.tftp.server import ErrorBudget, open_listener, parse_arrival
+from services.tftp.server import ErrorBudget, bind_listener, parse_arrival
 
 
 def test_errors_are_limited_to_so_many_a_second() -> None:
@@ -19,10 +19,13 @@ def test_errors_are_limited_to_so_many_a_second() -> None:
 
 
 def test_the_listener_tells_which_address_was_asked() -> None:
-    with open_listener(0) as listener, socket.socket(type=socket.SOCK_DGRAM) as client:
+    with (
+        socket.socket(type=socket.SOCK_DGRAM) as listener,
+        socket.socket(type=socket.SOCK_DGRAM) as client,
+    ):
+        bind_listener(listener, 0)
         client.bind(("127.0.0.3", 0))
         client.sendto(b"x", ("127.0.0.2", listener.getsockname()[1]))
-        listener.setblocking(True)
         _, control, _, address = listener.recvmsg(10, 100)
         assert parse_arrival(control, address) == Arrival(
             IPv4Address("127.0.0.3"),

@@ -480,6 +480,18 @@ def test_a_stop_lets_running_transfers_finish_and_tells_the_rest(own_lan: Lan) -
     assert outcomes == ["complete", "error"]
 
 
+def test_a_flood_from_thousands_of_ports_leaves_others_served(own_lan: Lan) -> None:
+    own_lan.run_in(own_lan.client, "ip", "addr", "add", "192.0.2.60/24", "dev", "e0")
+    for _ in range(3000):
+        talk = own_lan.talk("192.0.2.60")
+        talk.ask(LOADER, (("blksize", "1468"),))
+        talk.socket.close()
+    assert fetch(own_lan, *curl(LOADER, "--interface", CLIENT)) == LOADER_BYTES
+    assert own_lan.metric("bootyard_tftp_sessions") <= 64
+    assert own_lan.metric('bootyard_tftp_rejected_total{reason="busy"}') > 100
+    own_lan.wait_for(lambda: own_lan.metric("bootyard_tftp_sessions") == 0)
+
+
 def test_without_a_snapshot_the_loaders_on_disk_are_served(own_lan: Lan) -> None:
     assert own_lan.stop() == 0
     (own_lan.folder / "state/tftp/snapshot.json").unlink()
