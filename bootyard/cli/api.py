@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -19,7 +20,8 @@ from bootyard.runtime.settings import Settings
 
 T = TypeVar("T")
 
-TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
+LARGEST_PAGE = 500
+TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
 EVENTS_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=5, sock_read=60)
 
 
@@ -38,7 +40,7 @@ def find_token(settings: Settings) -> str:
     """Give the admin token from the settings or from the catalog's state."""
     if settings.admin_token is not None:
         return settings.admin_token
-    path = settings.state_dir.absolute() / "catalog" / "admin-token"
+    path = token_path(settings)
     try:
         token = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
@@ -56,13 +58,25 @@ def find_token(settings: Settings) -> str:
     return token
 
 
+def catalog_url(settings: Settings) -> str:
+    """Give the catalog's address: BOOTYARD_URL, or else the port it is told to use on this host."""
+    if "url" in settings.model_fields_set:
+        return settings.url.rstrip("/")
+    return f"http://127.0.0.1:{settings.http_port}"
+
+
+def token_path(settings: Settings) -> Path:
+    """Name the file that the catalog keeps its admin token in."""
+    return settings.state_dir.absolute() / "catalog" / "admin-token"
+
+
 class Catalog:
     """A catalog to ask and to change; paths are those below `/api/v1/`."""
 
     def __init__(self, settings: Settings, session: aiohttp.ClientSession) -> None:
         self._settings = settings
         self._session = session
-        self._base = settings.url.rstrip("/")
+        self._base = catalog_url(settings)
 
     @classmethod
     @asynccontextmanager
@@ -73,29 +87,27 @@ class Catalog:
 
     async def get(self, *path: str, **query: str) -> bytes:
         """Read one document."""
-        return await self._request("GET", path, query)
+        return await self._request("GET", path, query, token=self._token_for_reading())
 
-    async def items(self, *path: str, limit: int | None = None, **query: str) -> list[msgspec.Raw]:
-        """Read a collection, page by page, up to `limit` items."""
+    async def collection(self, *path: str, limit: int | None = None, **query: str) -> Page:
+        """Read a collection, page by page, up to `limit` items; gives them as one page."""
         items: list[msgspec.Raw] = []
-        if limit is not None:
-            query["limit"] = str(limit)
         while True:
-            page = read(await self._request("GET", path, query), Page)
+            if limit is not None:
+                query["limit"] = str(min(limit - len(items), LARGEST_PAGE))
+            page = read(await self.get(*path, **query), Page)
             items += page.items
-            if limit is not None and len(items) >= limit:
-                return items[:limit]
-            if page.next is None:
-                return items
+            if page.next is None or (limit is not None and len(items) >= limit):
+                return Page(tuple(items), page.next)
             query["cursor"] = page.next
 
     async def change(self, method: str, *path: str, body: Mapping[str, object]) -> bytes:
         """Write with PATCH or PUT and give what the catalog made of it."""
         return await self._request(method, path, {}, body=body, token=find_token(self._settings))
 
-    async def remove(self, *path: str) -> None:
-        """Remove something."""
-        await self._request("DELETE", path, {}, token=find_token(self._settings))
+    async def remove(self, *path: str) -> bytes:
+        """Remove something; gives what the catalog says of it, if anything."""
+        return await self._request("DELETE", path, {}, token=find_token(self._settings))
 
     @asynccontextmanager
     async def events(self, last_id: str | None) -> AsyncIterator[AsyncIterator[ServerEvent]]:
@@ -113,6 +125,13 @@ class Catalog:
                 if answer.status != 200:
                     raise self._refused(answer, await answer.read())
                 yield _events(answer.content, EventParser(last_id))
+
+    def _token_for_reading(self) -> str | None:
+        # Reading needs none; who has one is also shown what may be secret.
+        try:
+            return find_token(self._settings)
+        except CommandFailed:
+            return None
 
     async def _request(
         self,
@@ -146,6 +165,11 @@ class Catalog:
         parts = (f"{self._base}/api/v1", *(quote(part, safe=":") for part in path))
         return URL("/".join(parts), encoded=True)
 
+    def _token_sources(self) -> str:
+        if self._settings.admin_token is not None:
+            return "BOOTYARD_ADMIN_TOKEN is set, and differs"
+        return f"{token_path(self._settings)} holds another"
+
     @contextmanager
     def _connection_problems(self) -> Iterator[None]:
         try:
@@ -161,6 +185,11 @@ class Catalog:
             problem = decode(document, Problem)
         except DocumentInvalid:
             problem = Problem()
+        if answer.status == 401:
+            return CommandFailed(
+                f"the catalog at {self._base} does not take this admin token",
+                f"give the one that it has: {self._token_sources()}",
+            )
         if problem.detail or problem.title:
             failure = CatalogUnreachable if answer.status >= 500 else CommandFailed
             return failure(problem.detail or problem.title, problem.cure)

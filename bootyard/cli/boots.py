@@ -39,13 +39,13 @@ def boots(
             _follow(mac, json=json)
         return
     query: dict[str, str] = {} if mac is None else {"mac": mac}
-    items = with_catalog(lambda catalog: catalog.items("boots", limit=limit, **query))
+    found = with_catalog(lambda catalog: catalog.collection("boots", limit=limit, **query))
     if json:
-        print_collection(items)
+        print_collection(found)
         return
     print_table(
         ("ID", "STARTED", "MAC", "FIRMWARE", "IMAGE", "LAST STEP", "OUTCOME"),
-        [_row(read(item, BootDocument)) for item in items],
+        [_row(read(item, BootDocument)) for item in found.items],
         none="no machine has booted from here yet",
     )
 

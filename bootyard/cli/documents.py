@@ -3,7 +3,7 @@
 Words are plain text here, not enumerations: a newer catalog may have more of them.
 """
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -41,6 +41,13 @@ class ImageDocument(msgspec.Struct, frozen=True):
     problem: str | None = None
     cure: str | None = None
     targets: tuple[str, ...] = ()
+
+
+class RemovedImageDocument(msgspec.Struct, frozen=True):
+    """An image that was taken out of the library, and where its file went."""
+
+    id: str
+    moved_to: str
 
 
 class BootOnceDocument(msgspec.Struct, frozen=True):
@@ -92,7 +99,7 @@ class BootDocument(msgspec.Struct, frozen=True):
     started: str | None = None
     outcome: str = "running"
     steps: tuple[StepDocument, ...] = ()
-    verdict: Any = None
+    verdict: str | None = None
 
     @property
     def is_running(self) -> bool:

@@ -18,6 +18,8 @@ from bootyard.model.mac import MACAddress
 
 RECONNECT_SECONDS = 1.0
 REMEMBERED_BOOTS = 1000
+FROM_THE_START = "0"
+"""An event id that no catalog gives: it sends all that it remembers."""
 
 
 class Display(Protocol):
@@ -33,9 +35,10 @@ async def follow_boots(catalog: Catalog, mac: MACAddress | None, display: Displa
     was_connected = False
     is_told = False
     while True:
+        is_open = False
         try:
             async with catalog.events(last_id) as events:
-                was_connected, is_told = True, False
+                is_open, was_connected, is_told = True, True, False
                 async for event in events:
                     last_id = event.id
                     if event.kind == "boot":
@@ -43,6 +46,9 @@ async def follow_boots(catalog: Catalog, mac: MACAddress | None, display: Displa
         except CatalogUnreachable as problem:
             if not was_connected:
                 raise
+            if not is_open:
+                # It is starting anew: all that it has to tell happened meanwhile.
+                last_id = last_id or FROM_THE_START
             if not is_told:
                 print(f"bootyard: {problem.problem}; waiting for it", file=sys.stderr)
                 is_told = True

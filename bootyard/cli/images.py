@@ -5,10 +5,9 @@ from typing import Annotated
 import typer
 
 from bootyard.cli.api import with_catalog
-from bootyard.cli.documents import ImageDocument, read
+from bootyard.cli.documents import ImageDocument, RemovedImageDocument, read
 from bootyard.cli.options import JSON
-from bootyard.cli.output import print_collection, print_json, print_table, size
-from bootyard.model.document import encode
+from bootyard.cli.output import print_collection, print_json, print_table, printable, size
 
 app = typer.Typer(help="What machines can be booted from.")
 
@@ -16,13 +15,13 @@ app = typer.Typer(help="What machines can be booted from.")
 @app.command("list")
 def list_images(json: JSON = False) -> None:
     """List the images of the library, with what is wrong with those that cannot be booted."""
-    items = with_catalog(lambda catalog: catalog.items("images"))
+    found = with_catalog(lambda catalog: catalog.collection("images"))
     if json:
-        print_collection(items)
+        print_collection(found)
         return
     print_table(
         ("ID", "TITLE", "KIND", "ARCHITECTURES", "SIZE", "STATE", "PROBLEM"),
-        [_row(read(item, ImageDocument)) for item in items],
+        [_row(read(item, ImageDocument)) for item in found.items],
         none="there are no images; copy an ISO or a folder into the images directory",
     )
 
@@ -48,8 +47,9 @@ def remove_image(
     """Take an image out of the library; its file moves to `.removed/` in the images directory."""
     if not image:
         raise typer.BadParameter("is empty", param_hint="'ID'")
-    with_catalog(lambda catalog: catalog.remove("images", image))
+    document = with_catalog(lambda catalog: catalog.remove("images", image))
     if json:
-        print_json(encode({"removed": image}))
+        print_json(document)
     else:
-        print(f"{image} is out of the library; its file is in .removed/ of the images directory")
+        removed = read(document, RemovedImageDocument)
+        print(printable(f"{removed.id} is out of the library; it is kept in {removed.moved_to}"))

@@ -29,13 +29,13 @@ COLUMNS = (
 @app.command("list")
 def list_machines(json: JSON = False) -> None:
     """List the machines that the catalog knows."""
-    items = with_catalog(lambda catalog: catalog.items("machines"))
+    found = with_catalog(lambda catalog: catalog.collection("machines"))
     if json:
-        print_collection(items)
+        print_collection(found)
         return
     print_table(
         COLUMNS,
-        [_row(read(item, MachineDocument)) for item in items],
+        [_row(read(item, MachineDocument)) for item in found.items],
         none="there are no machines yet; one appears when it is set, or boots from the network",
     )
 
@@ -107,7 +107,7 @@ def boot_once(
         print_json(document)
         return
     armed = read(document, MachineDocument).boot_once or BootOnceDocument(target)
-    until = f", if that is before {moment(armed.expires_at)}" if armed.expires_at else ""
+    until = f", until {moment(armed.expires_at)}" if armed.expires_at else ""
     print(printable(f"{mac} starts {armed.target} at its next network boot{until}"))
 
 
@@ -116,7 +116,7 @@ def remove_machine(mac: MAC, json: JSON = False) -> None:
     """Forget a machine; at its next boot it is an unknown one."""
     with_catalog(lambda catalog: catalog.remove("machines", mac))
     if json:
-        print_json(encode({"removed": mac}))
+        print_json(encode({"mac": mac, "removed": True}))
     else:
         print(f"{mac} is forgotten")
 

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bootyard.cli.documents import BootDocument, StepDocument
+from bootyard.cli.documents import BootDocument, Page, StepDocument
+from bootyard.model.document import encode
 
 PIPED_WIDTH = 10_000
 """Tables that a program reads are not folded."""
@@ -52,11 +53,11 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(timestamp: str | None, zone: tzinfo | None = None) -> str:
-    """Write an RFC 3339 timestamp as date and time of `zone`; None: this host's."""
+    """Write an RFC 3339 timestamp as date and time of `zone`; None: that of this host."""
     if not timestamp:
         return ""
     try:
-        return datetime.fromisoformat(timestamp).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+        return datetime.fromisoformat(timestamp).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     except ValueError:
         return printable(timestamp)
 
@@ -91,8 +92,7 @@ def step_text(step: StepDocument) -> str:
 
 def ending(boot: BootDocument) -> str:
     """Write how a boot stands, and why when the catalog knows."""
-    why = boot.verdict if isinstance(boot.verdict, str) else None
-    return f"{boot.outcome}: {why}" if why else boot.outcome
+    return f"{boot.outcome}: {boot.verdict}" if boot.verdict else boot.outcome
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> Table:
@@ -115,10 +115,14 @@ def make_console() -> Console:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | None]], none: str) -> None:
     """Print a table, or the sentence `none` when there are no rows."""
-    if rows:
-        make_console().print(table(columns, rows))
-    else:
+    if not rows:
         print(none)
+        return
+    console = make_console()
+    with console.capture() as captured:
+        console.print(table(columns, rows))
+    for line in captured.get().splitlines():
+        print(line.rstrip())
 
 
 def print_json(document: bytes | msgspec.Raw) -> None:
@@ -126,6 +130,6 @@ def print_json(document: bytes | msgspec.Raw) -> None:
     print(msgspec.json.format(bytes(document), indent=2).decode())
 
 
-def print_collection(items: Iterable[msgspec.Raw]) -> None:
+def print_collection(page: Page) -> None:
     """Print a collection in the API's shape."""
-    print_json(b'{"items":[' + b",".join(bytes(item) for item in items) + b'],"next":null}')
+    print_json(encode(page))

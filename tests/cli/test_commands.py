@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bootyard.cli import main
-from bootyard.cli.api import find_token
+from bootyard.cli.api import catalog_url, find_token
 from bootyard.cli.failure import CommandFailed
 from bootyard.runtime.settings import Settings
 
@@ -119,6 +119,19 @@ def test_a_variable_that_is_no_setting_is_named(
     monkeypatch.setenv("BOOTYARD_ULR", "x")
     main(["image", "list"])
     assert "BOOTYARD_ULR is not a setting; did you mean BOOTYARD_URL?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        (Settings(), "http://127.0.0.1:8080"),
+        (Settings(http_port=8081), "http://127.0.0.1:8081"),
+        (Settings(http_port=8081, url="https://boot.lan/"), "https://boot.lan"),
+    ],
+    ids=["default", "another-port", "another-url"],
+)
+def test_where_the_catalog_is(settings: Settings, url: str) -> None:
+    assert catalog_url(settings) == url
 
 
 def test_the_token_of_the_settings_wins(tmp_path: Path) -> None:
