@@ -71,11 +71,13 @@ class Transfer:
         opened: OpenSlice,
         extents: Extents,
     ) -> None:
+        if self._step is None or not self._reaches_end:
+            await send_extents(request, response, opened.file, extents, self._sent)
+            return
         connection = Connection(request)
         try:
             await send_extents(request, response, opened.file, extents, self._sent)
-            if self._reaches_end and self._step is not None:
-                self._ended_ago = await connection.acknowledged()
+            self._ended_ago = await connection.acknowledged()
         finally:
             connection.close()
 
