@@ -224,7 +224,6 @@ class ReadTransfer:
         """
         return (
             self._terms.window_size > 1
-            and self._acknowledged >= 0
             and self._peer_proven
             and now - self._window_sent >= (self._clock.round_trip or UNKNOWN_ROUND_TRIP) / 2
         )

@@ -4,7 +4,7 @@ import pytest
 
 from bootyard.model.events import TransferOutcome
 from services.tftp.options import Limits, negotiate
-from services.tftp.packet import Options, OptionAck, ReadRequest, parse
+from services.tftp.packet import OptionAck, Options, ReadRequest, parse
 from services.tftp.transfer import ReadTransfer
 from tests import captures
 from tests.tftp.clients import MemorySource
