@@ -242,6 +242,7 @@ class Compose:
         shutil.copytree(ROOT / "deploy", directory / "deploy", dirs_exist_ok=True)
         for name in ("images", "loaders"):
             (directory / name).mkdir(exist_ok=True)
+        os.chown(directory / "images", 1000, 1000)
 
     def __call__(
         self, *arguments: str, timeout: float = 180, check: bool = True
