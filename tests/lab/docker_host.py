@@ -281,17 +281,24 @@ def build_host(log: Path) -> Iterator[Engine]:
         engine = undo.enter_context(Engine(namespace, log, data=CACHE / "data"))
         _make_base(engine)
         _make_build_base(engine)
+        provide_compose()
         yield engine
+        engine.docker("image", "prune", "--force")
 
 
 def build_product(engine: Engine) -> None:
-    """Build Bootyard's image from the work tree."""
-    arguments = ("--file", DOCKERFILE, "--build-arg", f"BUILD_BASE={BUILD_BASE}")
+    """Build Bootyard's image from the work tree, as `docker compose up` does."""
     # The last stage starts from nothing: named, the others are found again the next time.
     for stage in ("builder", "system"):
-        engine.build(f"lab/{stage}", *arguments, "--target", stage)
-    engine.build(IMAGE, *arguments)
-    engine.docker("image", "prune", "--force")
+        bases = ("--file", DOCKERFILE, "--build-arg", f"BUILD_BASE={BUILD_BASE}")
+        engine.build(f"lab/{stage}", *bases, "--target", stage)
+    variables = {
+        "BOOTYARD_IMAGE": IMAGE,
+        "BASE_IMAGE": BASE,
+        "BUILD_BASE_IMAGE": BUILD_BASE,
+        "BUILD_NETWORK": "host",
+    }
+    engine.docker("compose", "build", *_proxies(), timeout=900, environment=variables)
 
 
 def build_companions(engine: Engine) -> None:

@@ -41,7 +41,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def host(lab: Lab) -> Iterator[Engine]:
     """The boot host's engine, with the images in it."""
-    docker_host.provide_compose()
     with Engine(lab.namespace("boot"), lab.work / "dockerd.log") as engine:
         with docker_host.build_host(lab.work / "build.log") as builder:
             docker_host.build_product(builder)
