@@ -42,7 +42,7 @@ chain --autofree --replace --timeout 10000 http://192.0.2.10:8080/boot.ipxe"""
 chain --autofree --replace --timeout 20000 tftp://192.0.2.10/menu.ipxe ||
 :local_disk
 echo Bootyard: starting the local disk
-exit
+exit 1
 """
     )
 
@@ -72,7 +72,7 @@ sleep ${try}
 goto load_debian
 :local_disk
 echo Bootyard: starting the local disk
-exit
+exit 1
 """
     )
 
@@ -133,9 +133,9 @@ def test_choosing_the_local_disk_is_reported_where_the_catalog_answers() -> None
 @pytest.mark.parametrize(
     ("method", "last"),
     [
-        ("exit", "exit"),
-        ("sanboot", "sanboot --no-describe --drive 0x80 || exit"),
-        ("poweroff", "poweroff || exit"),
+        ("exit", "exit 1"),
+        ("sanboot", "sanboot --no-describe --drive 0x80 || exit 1"),
+        ("poweroff", "poweroff || exit 1"),
     ],
 )
 def test_local_disk_methods(method: str, last: str) -> None:

@@ -206,10 +206,15 @@ def _leave_for_local_disk(server: Server) -> tuple[str, ...]:
 
 
 def _local_disk(snapshot: Snapshot) -> tuple[str, ...]:
+    """Go on to the local disk.
+
+    UEFI shows its setup menu after a boot option that ended well (UEFI 2.10 §3.1.2), and takes the
+    next one, the disk, only after one that failed: so every exit is a failure.
+    """
     method = snapshot.policy.local_disk_method
     command = {
-        "exit": "exit",
-        "sanboot": "sanboot --no-describe --drive 0x80 || exit",
-        "poweroff": "poweroff || exit",
+        "exit": "exit 1",
+        "sanboot": "sanboot --no-describe --drive 0x80 || exit 1",
+        "poweroff": "poweroff || exit 1",
     }[method]
     return (":local_disk", "echo Bootyard: starting the local disk", command)
