@@ -30,6 +30,7 @@ EXIT_SETTINGS = 78
 """EX_CONFIG of sysexits.h: starting again will not help."""
 
 PORT_RETRY_SECONDS = 5.0
+LAST_EVENTS_SECONDS = 1.0
 
 
 class EventSender:
@@ -175,6 +176,8 @@ async def _run(name: str, settings: Settings, main: Callable[[Service], Awaitabl
             tasks.create_task(service.telemetry.watch_loop())
             tasks.create_task(service.store.send_events())
             await main(service)
+            # The last transfers ended while the service was stopping.
+            await service.store.events_sent(LAST_EVENTS_SECONDS)
             log.info("stopped")
             raise _Stopped
     except* _Stopped:

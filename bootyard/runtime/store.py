@@ -57,6 +57,7 @@ class Store:
         self._up: bool | None = None
         self._events: deque[bytes] = deque()
         self._events_waiting = asyncio.Event()
+        self._all_sent = asyncio.Event()
         self._document: bytes | None = None
         self._document_changed = asyncio.Event()
 
@@ -66,6 +67,7 @@ class Store:
             self._events.popleft()
             self._health.events_dropped(1)
         self._events.append(encode(event))
+        self._all_sent.clear()
         self._events_waiting.set()
 
     def publish(self, document: bytes) -> None:
@@ -76,6 +78,11 @@ class Store:
     async def send_events(self) -> None:
         """Move queued events to the stream."""
         await self._run(self._send_events)
+
+    async def events_sent(self, seconds: float) -> None:
+        """Wait until no event is queued, for `seconds` at most; not at all while Redis is away."""
+        if self._up:
+            await _wait(self._all_sent, seconds)
 
     async def keep_published(self) -> None:
         """Keep the snapshot in Redis: it may be flushed, restarted or replaced."""
@@ -139,6 +146,7 @@ class Store:
     async def _send_events(self, client: redis.asyncio.Redis) -> None:
         while True:
             if not self._events:
+                self._all_sent.set()
                 self._events_waiting.clear()
                 await self._events_waiting.wait()
             batch = list(itertools.islice(self._events, BATCH))

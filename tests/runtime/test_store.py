@@ -166,3 +166,19 @@ async def test_entries_that_are_no_events_are_passed_over() -> None:
             store.add_event(event(1))
             async with running(store, reader):
                 await until(lambda: reader.events == [event(1)])
+
+
+async def test_the_last_events_are_waited_for_but_not_while_redis_is_away() -> None:
+    async with RedisServer() as server:
+        store, reader = Store(server.url, Health()), Reader(server.url)
+        async with running(store, reader):
+            store.publish(OLD)
+            await until(lambda: reader.documents == [OLD])
+            store.add_event(event(1))
+            await store.events_sent(10)
+            await until(lambda: reader.events == [event(1)])
+        server.kill()
+        absent = Store(server.url, Health())
+        absent.add_event(event(2))
+        async with asyncio.timeout(1):
+            await absent.events_sent(10)
