@@ -34,7 +34,7 @@ def up() -> None:
     try:
         settings, _ = load_settings()
     except SettingsInvalid as error:
-        console.print(str(error), style="red", markup=False)
+        say(str(error))
         raise SystemExit(EXIT_SETTINGS) from None
     logging.configure(settings, "up")
     with _only_one(settings.state_dir / "run"):
@@ -47,17 +47,15 @@ def _only_one(run_dir: Path) -> IO[str]:
         run_dir.mkdir(parents=True, exist_ok=True)
         lock = (run_dir / "up.lock").open("a+", encoding="ascii")
     except OSError as error:
-        console.print(f"{run_dir} cannot be written: {error}", style="red", markup=False)
+        say(f"{run_dir} cannot be written: {error}")
         raise SystemExit(1) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.seek(0)
-        console.print(
+        say(
             f"Bootyard already runs on {run_dir.parent} (pid {lock.read().strip()});"
-            " stop it, or set BOOTYARD_STATE_DIR to another directory",
-            style="red",
-            markup=False,
+            " stop it, or set BOOTYARD_STATE_DIR to another directory"
         )
         raise SystemExit(1) from None
     lock.truncate(0)
@@ -85,7 +83,7 @@ async def _up(settings: Settings) -> None:
             tasks.create_task(child.keep_running(stopping))
         greeting = tasks.create_task(_greet(settings))
         await stopping.wait()
-        console.print("stopping")
+        say("stopping")
         greeting.cancel()
         await asyncio.gather(*(child.stop() for child in services))
         if redis is not None:
