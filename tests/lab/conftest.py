@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.debian_installer import INSTALLER
+from tests.lab.debian_installer import INSTALLER, make_debian_folder
+from tests.lab.host import BootyardHost
 from tests.lab.network import Lab
 
 HERE = Path(__file__).parent
@@ -39,3 +40,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def lab(tmp_path: Path) -> Iterator[Lab]:
     with Lab(tmp_path / "lab") as opened:
         yield opened
+
+
+@pytest.fixture
+def host(lab: Lab) -> Iterator[BootyardHost]:
+    host = BootyardHost(lab)
+    make_debian_folder(host.images)
+    yield host
+    print(host.log())  # pytest shows it for a journey that failed

@@ -1,7 +1,8 @@
 """A disk with an operating system of a few bytes: it says on the serial port that it runs.
 
-The disk is one FAT file system without partitions. UEFI starts its EFI/BOOT/BOOTX64.EFI, a BIOS
-its first sector; both hold the same program, written out below as machine code.
+UEFI starts EFI/BOOT/BOOTX64.EFI from the one partition, a BIOS starts the first sector; both hold
+the same program, written out below as machine code. OVMF puts a disk into the boot order only when
+it has a partition.
 """
 
 import struct
@@ -10,8 +11,11 @@ from pathlib import Path
 
 GREETING = "LAB: the system on the local disk runs"
 
-_MEGABYTES = 8
-_BOOT_CODE = 0x3E  # behind the BIOS parameter block of FAT12 and FAT16
+_SECTOR = 512
+_PARTITION_START = 2048
+_PARTITION_SECTORS = 16 * 1024
+_EFI_SYSTEM = 0xEF
+_PARTITION_TABLE = 446
 _BIOS_START = 0x7C00
 
 # next: wait until the port takes a character, load one, end at NUL, send it, again
@@ -22,20 +26,23 @@ _UEFI_LOOP = "66ba fd03  ec  a820  74fb  ac  84c0  7407  66ba f803  ee  ebeb  f4
 def make_local_disk(path: Path) -> Path:
     """Write the disk image; it boots on `bios` and `uefi-x64`."""
     with path.open("wb") as file:
-        file.truncate(_MEGABYTES * 1024 * 1024)
+        file.write(_master_boot_record())
+        file.truncate((_PARTITION_START + _PARTITION_SECTORS) * _SECTOR)
     program = path.with_suffix(".efi")
     program.write_bytes(_uefi_program())
-    image = ("-i", str(path))
-    _mtools("mformat", *image, "-T", str(_MEGABYTES * 2048), "-h", "16", "-s", "63", "::")
+    image = ("-i", f"{path}@@{_PARTITION_START * _SECTOR}")
+    _mtools("mformat", *image, "-T", str(_PARTITION_SECTORS), "-h", "16", "-s", "63", "::")
     _mtools("mmd", *image, "::EFI", "::EFI/BOOT")
     _mtools("mcopy", *image, str(program), "::EFI/BOOT/BOOTX64.EFI")
-    with path.open("r+b") as file:
-        file.write(b"\xeb\x3c\x90")  # jump over the parameter block
-        file.seek(_BOOT_CODE)
-        file.write(_bios_program())
-        file.seek(510)
-        file.write(b"\x55\xaa")
     return path
+
+
+def _master_boot_record() -> bytes:
+    anywhere = b"\xfe\xff\xff"  # no cylinders, heads and sectors: the 32-bit numbers count
+    entry = b"\x80" + anywhere + bytes((_EFI_SYSTEM,)) + anywhere
+    entry += struct.pack("<II", _PARTITION_START, _PARTITION_SECTORS)
+    table = entry + bytes(3 * len(entry))
+    return _bios_program().ljust(_PARTITION_TABLE, b"\0") + table + b"\x55\xaa"
 
 
 def _mtools(*argv: str) -> None:
@@ -49,7 +56,7 @@ def _text() -> bytes:
 def _bios_program() -> bytes:
     loop = bytes.fromhex(_BIOS_LOOP)
     start = bytes.fromhex("fc 31c0 8ed8 be")  # cld; ds = 0; si = the text
-    text_at = _BIOS_START + _BOOT_CODE + len(start) + 2 + len(loop)
+    text_at = _BIOS_START + len(start) + 2 + len(loop)
     return start + struct.pack("<H", text_at) + loop + _text()
 
 

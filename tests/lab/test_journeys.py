@@ -3,7 +3,6 @@
 Each journey is seen from three sides: the machine's console, the wire, and the boot's timeline.
 """
 
-from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -12,37 +11,13 @@ import pytest
 
 from services.proxydhcp.options import MessageType, OptionCode
 from services.proxydhcp.packet import DHCPPacket, OpCode
-from tests.lab.bootyard_host import SERVICES, BootyardHost
 from tests.lab.capture import Datagram
-from tests.lab.debian_installer import make_debian_folder
+from tests.lab.host import ARRIVES, INSTALLER, MAC, SERVICES, BootyardHost, choose_second_entry
 from tests.lab.local_disk import GREETING, make_local_disk
 from tests.lab.machine import Machine
 from tests.lab.network import BOOT_ADDRESS, ROUTER_ADDRESS, Lab
 
 pytestmark = pytest.mark.timeout(600)
-
-MAC = "52:54:00:12:34:56"
-INSTALLER = "Select a language"
-ARRIVES = 240
-"""Seconds a machine may take; far more than it does, on a machine that does other things too."""
-
-
-@pytest.fixture
-def host(lab: Lab) -> Iterator[BootyardHost]:
-    host = BootyardHost(lab)
-    make_debian_folder(host.images)
-    yield host
-    print(host.log())
-
-
-def start_services(host: BootyardHost) -> None:
-    host.start("redis", *SERVICES)
-    host.wait_for_image("debian-12")
-
-
-def arm(host: BootyardHost) -> None:
-    host.cli("machine", "boot-once", MAC, "debian-12")
-    host.wait_snapshot()
 
 
 def dhcp(datagrams: list[Datagram], mac: str = MAC) -> list[tuple[Datagram, DHCPPacket]]:
@@ -80,7 +55,7 @@ def test_uefi_boots_as_a_new_user_sees_it(lab: Lab, host: BootyardHost) -> None:
     capture = lab.capture()
     host.run_make()
     host.wait_for_image("debian-12")
-    arm(host)
+    host.arm()
     follow = lab.popen(
         "boot", host.command("boots", "--follow"), name="follow", env=host.environment
     )
@@ -118,9 +93,10 @@ def test_uefi_boots_as_a_new_user_sees_it(lab: Lab, host: BootyardHost) -> None:
     assert not lab.run("boot", ["ss", "-Hlnu"]).stdout.strip()
 
 
-def test_bios_boots(lab: Lab, host: BootyardHost) -> None:
-    start_services(host)
-    arm(host)
+def test_bios_boots_as_a_new_user_sees_it(lab: Lab, host: BootyardHost) -> None:
+    host.run_make()
+    host.wait_for_image("debian-12")
+    host.arm()
     capture = lab.capture()
     with Machine(lab, "bios", mac=MAC) as machine:
         machine.wait_for(INSTALLER, timeout=ARRIVES)
@@ -135,8 +111,8 @@ def test_bios_boots(lab: Lab, host: BootyardHost) -> None:
 
 
 def test_redis_is_killed_mid_way(lab: Lab, host: BootyardHost) -> None:
-    start_services(host)
-    arm(host)
+    host.start_services()
+    host.arm()
     with Machine(lab, "uefi-x64", mac=MAC) as machine:
         machine.wait_for("Start PXE over IPv4", timeout=ARRIVES)
         host.kill("redis")
@@ -153,7 +129,7 @@ def test_redis_is_killed_mid_way(lab: Lab, host: BootyardHost) -> None:
 
 
 def test_the_catalog_is_dead_before_power_on(lab: Lab, host: BootyardHost) -> None:
-    start_services(host)
+    host.start_services()
     host.kill("catalog")
     with Machine(lab, "uefi-x64", mac=MAC) as machine:
         machine.wait_for("the catalog is away", timeout=ARRIVES)
@@ -168,8 +144,8 @@ def test_the_catalog_is_dead_before_power_on(lab: Lab, host: BootyardHost) -> No
 
 
 def test_the_catalog_is_killed_in_the_middle_of_the_initrd(lab: Lab, host: BootyardHost) -> None:
-    start_services(host)
-    arm(host)
+    host.start_services()
+    host.arm()
     lab.limit_rate("50mbit")
     with Machine(lab, "uefi-x64", mac=MAC) as machine:
         machine.wait_for("/initrd.gz...", timeout=ARRIVES)
@@ -185,9 +161,9 @@ def test_the_catalog_is_killed_in_the_middle_of_the_initrd(lab: Lab, host: Booty
 def test_boot_once_fires_once_and_then_the_local_disk_starts(
     lab: Lab, host: BootyardHost, tmp_path: Path
 ) -> None:
-    start_services(host)
+    host.start_services()
     host.cli("policy", "set", "--timeout", "3")
-    arm(host)
+    host.arm()
     disk = make_local_disk(tmp_path / "disk.img")
     with Machine(lab, "uefi-x64", mac=MAC, disk=disk) as machine:
         machine.wait_for(INSTALLER, timeout=ARRIVES)
@@ -201,7 +177,7 @@ def test_boot_once_fires_once_and_then_the_local_disk_starts(
 
 
 def test_a_machine_that_does_not_ask_gets_nothing_from_us(lab: Lab, host: BootyardHost) -> None:
-    start_services(host)
+    host.start_services()
     capture = lab.capture()
     client = lab.plain_client()
     assert client.address.startswith("192.0.2.1")
@@ -211,9 +187,3 @@ def test_a_machine_that_does_not_ask_gets_nothing_from_us(lab: Lab, host: Bootya
     assert host.boots(client.mac) == []
     ignored = 'bootyard_proxydhcp_packets_ignored_total{reason="not_pxe"}'
     assert host.metric("proxydhcp", ignored) >= 2.0
-
-
-def choose_second_entry(machine: Machine) -> None:
-    """Go from the local disk to the first image."""
-    machine.press("down")
-    machine.press("ret")
