@@ -259,6 +259,7 @@ def test_the_tests_pass_with_the_python_of_the_image(host: Engine) -> None:
     done = host.docker(
         *("run", "--rm", "--network", "none", "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN"),
         *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
+        *("--sysctl", "net.ipv6.conf.all.disable_ipv6=0"),
         *("--volume", f"{ROOT / 'tests'}:/checkout/tests:ro"),
         *("--volume", f"{ROOT / 'pyproject.toml'}:/checkout/pyproject.toml:ro"),
         *("--workdir", "/checkout", "--env", "HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis"),
