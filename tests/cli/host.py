@@ -4,7 +4,6 @@ host e0 192.0.2.10 ──── e0 192.0.2.50 machine (52:54:00:12:34:56)
 """
 
 import contextlib
-import os
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.proxydhcp.namespaces import ip
+from tests.namespaces import End, Namespaces, entering, lay_wire, run
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("bootyard")
@@ -29,8 +28,9 @@ class BootHost:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.images = folder / "images"
-        self._name = f"cli{os.getpid()}"
-        self._machine = f"{self._name}m"
+        self._namespaces = Namespaces()
+        self._name = self._namespaces.name("host")
+        self._machine = self._namespaces.name("machine")
         self._services: dict[str, subprocess.Popen[bytes]] = {}
         self._others: list[subprocess.Popen[bytes]] = []
         for name in ("images", "loaders", "state"):
@@ -38,30 +38,25 @@ class BootHost:
 
     def build(self) -> None:
         """Make the namespaces and lay the wire."""
-        for namespace in (self._name, self._machine):
-            ip("netns", "add", namespace)
-            ip("-n", namespace, "link", "set", "lo", "up")
-        ip(
-            *("link", "add", "e0", "netns", self._name, "type", "veth"),
-            *("peer", "name", "e0", "address", MAC, "netns", self._machine),
+        for short in ("host", "machine"):
+            self._namespaces.add(short)
+        lay_wire(
+            End(self._name, "e0", (f"{HOST}/24",)),
+            End(self._machine, "e0", (f"{MACHINE}/24",), MAC),
         )
-        for namespace, address in ((self._name, HOST), (self._machine, MACHINE)):
-            ip("-n", namespace, "addr", "add", f"{address}/24", "dev", "e0")
-            ip("-n", namespace, "link", "set", "e0", "up")
 
     def close(self) -> None:
         """Remove everything."""
         for process in (*self._services.values(), *self._others):
             process.kill()
             process.wait(10)
-        for namespace in (self._name, self._machine):
-            subprocess.run(("ip", "netns", "del", namespace), check=False, capture_output=True)
+        self._namespaces.close()
 
     def start(self, service: str) -> None:
         """Start a service and wait until it is healthy, as a container would."""
         with (self.folder / f"{service}.log").open("ab") as log:
             self._services[service] = subprocess.Popen(
-                (*self._inside(self._name), sys.executable, "-m", f"services.{service}"),
+                entering(self._name, sys.executable, "-m", f"services.{service}"),
                 cwd=REPOSITORY,
                 env=self._environment(),
                 stdout=log,
@@ -90,14 +85,11 @@ class BootHost:
 
     def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run the command on the host."""
-        return subprocess.run(
-            (*self._inside(self._name), str(COMMAND), *arguments),
+        return run(
+            *(self._name, str(COMMAND), *arguments),
+            check=False,
             cwd=self.folder,
             env=self._environment() | settings,
-            capture_output=True,
-            text=True,
-            timeout=WAIT_SECONDS,
-            check=False,
         )
 
     def run_on(self, output: Path, *arguments: str) -> subprocess.Popen[bytes]:
@@ -105,7 +97,7 @@ class BootHost:
         with output.open("wb") as file:
             process = subprocess.Popen(
                 # A shell starts what it runs in the background with SIGINT ignored.
-                (*self._inside(self._name), *("env", "--default-signal=INT"), COMMAND, *arguments),
+                entering(self._name, "env", "--default-signal=INT", str(COMMAND), *arguments),
                 cwd=self.folder,
                 env=self._environment(),
                 stdout=file,
@@ -117,7 +109,7 @@ class BootHost:
     def fetch(self, path: str) -> str:
         """Let the machine get something over HTTP."""
         return subprocess.run(
-            (*self._inside(self._machine), "curl", "-sS", "-f", f"http://{HOST}:8080/{path}"),
+            entering(self._machine, "curl", "-sS", "-f", f"http://{HOST}:8080/{path}"),
             capture_output=True,
             check=True,
             timeout=WAIT_SECONDS,
@@ -143,7 +135,3 @@ class BootHost:
             "BOOTYARD_STATE_DIR": str(self.folder / "state"),
             "BOOTYARD_LOADERS_DIR": str(self.folder / "loaders"),
         }
-
-    @staticmethod
-    def _inside(namespace: str) -> tuple[str, ...]:
-        return ("ip", "netns", "exec", namespace)

@@ -6,7 +6,6 @@ host e1 198.51.100.1 ────────────── e1 198.51.100.50
 
 import http.client
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -25,7 +24,7 @@ from bootyard.model.snapshot import (
     TargetKind,
 )
 from services.tftp.packet import Ack, Options, Packet, ReadRequest, parse
-from tests.proxydhcp.namespaces import inside, ip
+from tests.namespaces import End, Namespaces, entering, inside, lay_wire, run
 
 REPOSITORY = Path(__file__).parents[2]
 HOST = "192.0.2.10"
@@ -40,8 +39,9 @@ class Lan:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.host = f"tftp{os.getpid()}"
-        self.client = f"{self.host}c"
+        self._namespaces = Namespaces()
+        self.host = self._namespaces.name("host")
+        self.client = self._namespaces.name("client")
         self.log = folder / "service.log"
         self.service: subprocess.Popen[bytes] | None = None
         self._sockets: list[socket.socket] = []
@@ -50,23 +50,16 @@ class Lan:
 
     def build(self) -> None:
         """Make the namespaces and lay the wires."""
-        for namespace in (self.host, self.client):
-            ip("netns", "add", namespace)
-            ip("-n", namespace, "link", "set", "lo", "up")
-        for device in ("e0", "e1"):
-            ip(
-                *("link", "add", device, "netns", self.host, "type", "veth"),
-                *("peer", "name", device, "netns", self.client),
-            )
-        for namespace, device, address in (
-            (self.host, "e0", HOST),
-            (self.host, "e0", SECOND),
-            (self.host, "e1", UNSERVED),
-            (self.client, "e0", CLIENT),
-            (self.client, "e1", "198.51.100.50"),
-        ):
-            ip("-n", namespace, "addr", "add", f"{address}/24", "dev", device)
-            ip("-n", namespace, "link", "set", device, "up")
+        for short in ("host", "client"):
+            self._namespaces.add(short)
+        lay_wire(
+            End(self.host, "e0", (f"{HOST}/24", f"{SECOND}/24")),
+            End(self.client, "e0", (f"{CLIENT}/24",)),
+        )
+        lay_wire(
+            End(self.host, "e1", (f"{UNSERVED}/24",)),
+            End(self.client, "e1", ("198.51.100.50/24",)),
+        )
 
     def close(self) -> None:
         """Remove everything."""
@@ -75,8 +68,7 @@ class Lan:
             self.service.wait(10)
         for opened in self._sockets:
             opened.close()
-        for namespace in (self.host, self.client):
-            subprocess.run(("ip", "netns", "del", namespace), check=False, capture_output=True)
+        self._namespaces.close()
 
     def add_loader(self, name: str, content: bytes) -> None:
         """Put a loader where the user's are."""
@@ -137,7 +129,7 @@ class Lan:
         }
         with self.log.open("wb") as log:
             self.service = subprocess.Popen(
-                ("ip", "netns", "exec", self.host, sys.executable, "-m", "services.tftp"),
+                entering(self.host, sys.executable, "-m", "services.tftp"),
                 cwd=REPOSITORY,
                 env=environment,
                 stdout=log,
@@ -160,14 +152,7 @@ class Lan:
         self, namespace: str, *command: str, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run a program in a namespace."""
-        return subprocess.run(
-            ("ip", "netns", "exec", namespace, *command),
-            check=check,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            cwd=self.folder,
-        )
+        return run(namespace, *command, check=check, cwd=self.folder)
 
     def talk(self, source: str = "0.0.0.0", port: int = 0, *, on_host: bool = False) -> "Talk":
         """Open a TFTP client's socket."""

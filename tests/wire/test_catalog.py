@@ -20,6 +20,7 @@ from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Snapshot
 from bootyard.runtime.store import EVENT_FIELD, EVENTS_KEY, SNAPSHOT_KEY
 from tests.catalog.http_catalog import write_image
+from tests.namespaces import End, Namespaces, entering, ip, lay_wire
 from tests.redis_server import RedisServer
 
 NEEDED = ("ip", "curl")
@@ -38,45 +39,35 @@ SCRIPT = f"http://{HOST}:8080/boot.ipxe?platform=efi&buildarch=x86_64&mac="
 ARMED = "echo Bootyard: boot-once"
 
 
-def ip(*arguments: str) -> None:
-    subprocess.run(("ip", *arguments), check=True, capture_output=True)
-
-
 class Wire:
     """A boot host and two machines, each in a namespace of its own."""
 
     def __init__(self, folder: Path, redis_url: str) -> None:
         self.folder = folder
-        self.name = f"cat{os.getpid()}"
-        self.machines = {FIRST: f"{self.name}a", SECOND: f"{self.name}b"}
+        self._namespaces = Namespaces()
+        self.name = self._namespaces.name("host")
+        self.machines: dict[str, str] = {}
         self.log = folder / "service.log"
         self.service: subprocess.Popen[bytes] | None = None
         self._redis_url = redis_url
         self._sequence = 0
 
     def build(self) -> None:
-        for namespace in (self.name, *self.machines.values()):
-            ip("netns", "add", namespace)
-            ip("-n", namespace, "link", "set", "lo", "up")
+        self._namespaces.add("host")
         ip("-n", self.name, "link", "add", "br0", "type", "bridge")
         ip("-n", self.name, "link", "set", "br0", "up")
         ip("-n", self.name, "addr", "add", f"{HOST}/24", "dev", "br0")
-        for address, mac in ((FIRST, FIRST_MAC), (SECOND, SECOND_MAC)):
-            namespace = self.machines[address]
-            ip(
-                *("link", "add", namespace, "netns", self.name, "type", "veth"),
-                *("peer", "name", "e0", "netns", namespace),
-            )
-            ip("-n", self.name, "link", "set", namespace, "master", "br0", "up")
-            ip("-n", namespace, "link", "set", "e0", "address", mac, "up")
-            ip("-n", namespace, "addr", "add", f"{address}/24", "dev", "e0")
+        for short, address, mac in (("a", FIRST, FIRST_MAC), ("b", SECOND, SECOND_MAC)):
+            self.machines[address] = self._namespaces.add(short)
+            machine = End(self.machines[address], "e0", (f"{address}/24",), mac)
+            lay_wire(End(self.name, short), machine)
+            ip("-n", self.name, "link", "set", "dev", short, "master", "br0")
 
     def close(self) -> None:
         if self.service is not None:
             self.service.kill()
             self.service.wait(10)
-        for namespace in (self.name, *self.machines.values()):
-            subprocess.run(("ip", "netns", "del", namespace), check=False, capture_output=True)
+        self._namespaces.close()
 
     def launch(self) -> None:
         environment = {
@@ -90,7 +81,7 @@ class Wire:
         }
         with self.log.open("ab") as log:
             self.service = subprocess.Popen(
-                ("ip", "netns", "exec", self.name, sys.executable, "-m", "services.catalog"),
+                entering(self.name, sys.executable, "-m", "services.catalog"),
                 cwd=REPOSITORY,
                 env=environment,
                 stdout=log,
@@ -120,7 +111,7 @@ class Wire:
     def curl(self, *arguments: str, at: str | None = None) -> subprocess.CompletedProcess[bytes]:
         namespace = self.machines[at] if at is not None else self.name
         return subprocess.run(
-            ("ip", "netns", "exec", namespace, "curl", "-sS", "--max-time", "15", *arguments),
+            entering(namespace, "curl", "-sS", "--max-time", "15", *arguments),
             check=False,
             capture_output=True,
         )
@@ -246,10 +237,7 @@ async def test_a_flushed_redis_gets_the_snapshot_again(
 
 def test_it_stops_at_once_with_clients_connected(wire: Wire) -> None:
     watching = subprocess.Popen(
-        (
-            *("ip", "netns", "exec", wire.name, "curl", "-sN"),
-            "http://127.0.0.1:8080/api/v1/events",
-        ),
+        entering(wire.name, "curl", "-sN", "http://127.0.0.1:8080/api/v1/events"),
         stdout=subprocess.DEVNULL,
     )
     try:
@@ -271,8 +259,8 @@ def test_over_ipv6(wire: Wire) -> None:
 def test_a_port_in_use_is_named_and_waited_for(wire: Wire) -> None:
     wire.stop()
     holder = subprocess.Popen(
-        (
-            *("ip", "netns", "exec", wire.name, sys.executable, "-m", "http.server"),
+        entering(
+            *(wire.name, sys.executable, "-m", "http.server"),
             *("8080", "--bind", "0.0.0.0"),
         ),
         cwd=wire.folder / "state",

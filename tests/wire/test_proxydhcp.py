@@ -12,7 +12,8 @@ import pytest
 from bootyard.model.mac import PROBE_MAC, MACAddress
 from services.proxydhcp.options import MessageType
 from services.proxydhcp.reply import BOOTPC, BOOTPS
-from tests.proxydhcp.namespaces import BROADCAST, Host, hears_nothing, inside, ip, receive
+from tests.namespaces import inside, ip
+from tests.proxydhcp.host import BROADCAST, Host, hears_nothing, receive
 from tests.proxydhcp.packets import plain, request
 
 pytestmark = pytest.mark.skipif(

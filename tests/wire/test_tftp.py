@@ -444,8 +444,6 @@ def test_one_percent_loss(lossy_lan: Lan, client: Client) -> None:
 @pytest.fixture
 def own_lan(tmp_path: Path) -> Iterator[Lan]:
     lan = make_lan(tmp_path)
-    lan.host += "s"
-    lan.client += "s"
     try:
         lan.build()
         lan.start()

@@ -4,46 +4,22 @@ host s0 10.77.0.1 ──── c0 (10.77.0.50) machine0
 host s1 10.78.0.1 ──── c1 (10.78.0.50) machine1
 """
 
-import ctypes
 import http.client
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import TypeVar
 
 from services.proxydhcp.packet import DHCPPacket
+from tests.namespaces import End, Namespaces, entering, inside, lay_wire
 
-T = TypeVar("T")
-
-CLONE_NEWNET = 0x40000000
 REPOSITORY = Path(__file__).parents[2]
 BROADCAST = "255.255.255.255"
 READY_SECONDS = 20.0
-
-
-def ip(*arguments: str) -> None:
-    """Run ip(8)."""
-    subprocess.run(("ip", *arguments), check=True, capture_output=True)
-
-
-def inside(namespace: str, make: Callable[[], T]) -> T:
-    """Run `make` in a namespace; sockets that it opens stay there."""
-
-    def enter() -> T:
-        with Path(f"/run/netns/{namespace}").open("rb") as entrance:
-            if ctypes.CDLL(None, use_errno=True).setns(entrance.fileno(), CLONE_NEWNET):
-                raise OSError(ctypes.get_errno(), "setns")
-        return make()
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(enter).result()
 
 
 class Machine:
@@ -82,12 +58,11 @@ class Host:
 
     def __init__(self, state: Path, wires: int = 2) -> None:
         self._state = state
-        self.name = f"pxd{os.getpid()}"
+        self._namespaces = Namespaces()
+        self.name = self._namespaces.add("host")
         self.machines: list[Machine] = []
-        self._namespaces: list[str] = []
         self._service: subprocess.Popen[bytes] | None = None
         self.log = state / "service.log"
-        self._add_namespace(self.name)
         for number in range(wires):
             self.add_wire(number)
         for loader in ("uefi-x64/snponly.efi", "bios/undionly.kpxe"):
@@ -95,27 +70,15 @@ class Host:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"a loader")
 
-    def _add_namespace(self, name: str) -> None:
-        ip("netns", "add", name)
-        self._namespaces.append(name)
-        ip("-n", name, "link", "set", "lo", "up")
-
     def add_wire(self, number: int) -> Machine:
         """Plug in one more machine."""
-        far = f"{self.name}m{number}"
-        self._add_namespace(far)
-        near_device, far_device = f"s{number}", f"c{number}"
-        ip(
-            *("link", "add", near_device, "netns", self.name, "type", "veth"),
-            *("peer", "name", far_device, "netns", far),
+        network = f"10.{77 + number}.0"
+        far = self._namespaces.add(f"machine{number}")
+        machine = Machine(far, f"c{number}", IPv4Address(f"{network}.50"))
+        lay_wire(
+            End(self.name, f"s{number}", (f"{network}.1/24",)),
+            End(far, machine.device, (f"{machine.address}/24",)),
         )
-        for namespace, device, address in (
-            (self.name, near_device, f"10.{77 + number}.0.1/24"),
-            (far, far_device, f"10.{77 + number}.0.50/24"),
-        ):
-            ip("-n", namespace, "addr", "add", address, "dev", device)
-            ip("-n", namespace, "link", "set", device, "up")
-        machine = Machine(far, far_device, IPv4Address(f"10.{77 + number}.0.50"))
         self.machines.append(machine)
         return machine
 
@@ -130,10 +93,7 @@ class Host:
         }
         with self.log.open("wb") as log:
             self._service = subprocess.Popen(
-                (
-                    *("ip", "netns", "exec", self.name),
-                    *(sys.executable, "-m", "services.proxydhcp"),
-                ),
+                entering(self.name, sys.executable, "-m", "services.proxydhcp"),
                 cwd=REPOSITORY,
                 env=environment,
                 stderr=log,
@@ -156,8 +116,7 @@ class Host:
             self._service.wait(10)
         for machine in self.machines:
             machine.close()
-        for namespace in self._namespaces:
-            subprocess.run(("ip", "netns", "del", namespace), check=False, capture_output=True)
+        self._namespaces.close()
 
     def wait_for(self, holds: Callable[[], bool]) -> None:
         """Wait until something is so."""
