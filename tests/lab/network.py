@@ -4,18 +4,16 @@
     boot  192.0.2.10 ──┼── br0 in `sw` ──┬── tap0, tap1 … virtual machines
     client1 (DHCP) ────┘                 └── captures
 
-Nothing is made in the root network namespace. The names carry the process id of the run, so runs
-do not meet; what a run leaves behind when it is killed is swept by the next one.
+Nothing is made in the root network namespace.
 """
 
 import itertools
-import os
 import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,14 +21,13 @@ from typing import Self
 
 from tests.lab.capture import Capture
 from tests.lab.processes import LabError, Process, in_namespace
+from tests.namespaces import NETNS as NETNS  # noqa: PLC0414 - for those who import it from here
+from tests.namespaces import End, Namespaces, ip, lay_wire
 
 SUBNET = "192.0.2.0"
 ROUTER_ADDRESS = "192.0.2.1"
 BOOT_ADDRESS = "192.0.2.10"
 POOL = ("192.0.2.100", "192.0.2.200")
-NETNS = Path("/run/netns")
-
-_runs = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -50,16 +47,14 @@ class Lab:
         """`work` takes logs and captures; `router_options` are given to the router's dnsmasq."""
         self.work = work
         self.router: Process | None = None
-        self._prefix = f"lab{os.getpid()}x{next(_runs)}"
         self._router_options = router_options
-        self._namespaces: list[str] = []
+        self._namespaces = Namespaces()
         self._processes: list[Process] = []
         self._sockets: Path | None = None
         self._clients = itertools.count(1)
         self._taps = itertools.count()
 
     def __enter__(self) -> Self:
-        _sweep_dead_runs()
         self.work.mkdir(parents=True, exist_ok=True)
         with ExitStack() as undo:
             undo.callback(self._remove)
@@ -85,7 +80,7 @@ class Lab:
 
     def namespace(self, short: str) -> str:
         """The full name of a namespace, as `ip netns` knows it."""
-        return f"{self._prefix}-{short}"
+        return self._namespaces.name(short)
 
     def run(
         self,
@@ -176,7 +171,7 @@ class Lab:
         return PlainClient(name, mac, lease[1], output)
 
     def _build(self) -> None:
-        self._add_namespace("sw")
+        self._namespaces.add("sw")
         # The forward delay of a bridge that does not speak STP; 15 s would eat the first DISCOVERs.
         self._ip("sw", "link add br0 type bridge forward_delay 0 mcast_snooping 0")
         self._ip("sw", "link set br0 up")
@@ -198,56 +193,19 @@ class Lab:
         )
         self.router.wait_for_output("IP range")
 
-    def _add_namespace(self, short: str) -> None:
-        name = self.namespace(short)
-        _command("ip", "netns", "add", name)
-        self._namespaces.append(name)
-        self._ip(short, "link set lo up")
-
     def _add_host(self, short: str, mac: str, address: str | None = None) -> None:
-        self._add_namespace(short)
-        peer = f"eth0 address {mac} netns {self.namespace(short)}"
-        self._ip("sw", f"link add {short} type veth peer name {peer}")
-        self._ip("sw", f"link set {short} master br0 up")
-        self._ip(short, "link set eth0 up")
-        if address is not None:
-            self._ip(short, f"address add {address}/24 brd + dev eth0")
+        addresses = () if address is None else (f"{address}/24",)
+        host = End(self._namespaces.add(short), "eth0", addresses, mac)
+        lay_wire(End(self.namespace("sw"), short), host)
+        self._ip("sw", f"link set {short} master br0")
 
     def _ip(self, short: str, arguments: str) -> None:
-        _command("ip", "-n", self.namespace(short), *arguments.split())
+        ip("-n", self.namespace(short), *arguments.split())
 
     def _remove(self) -> None:
         for process in reversed(self._processes):
             process.stop(timeout=2)
-        for name in self._namespaces:
-            _delete_namespace(name)
         self._processes.clear()
-        self._namespaces.clear()
+        self._namespaces.close()
         if self._sockets is not None:
             shutil.rmtree(self._sockets, ignore_errors=True)
-
-
-def _command(*argv: str) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
-    if done.returncode != 0:
-        raise LabError(f"{' '.join(argv)}: {done.stderr.strip()}")
-    return done.stdout
-
-
-def _delete_namespace(name: str) -> None:
-    """Remove a namespace of the lab and what still runs in it."""
-    with suppress(LabError):
-        for pid in _command("ip", "netns", "pids", name).split():
-            with suppress(ProcessLookupError):
-                os.kill(int(pid), 9)
-        _command("ip", "netns", "delete", name)
-
-
-def _sweep_dead_runs() -> None:
-    """Remove the namespaces of runs whose process is gone."""
-    if not NETNS.is_dir():
-        return
-    for entry in sorted(NETNS.iterdir()):
-        owner = re.fullmatch(r"lab(\d+)x\d+-\w+", entry.name)
-        if owner is not None and not Path(f"/proc/{owner[1]}").exists():
-            _delete_namespace(entry.name)

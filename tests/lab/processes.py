@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from tests.namespaces import entering
+
 CLEAN_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -38,26 +40,14 @@ def wait_until(look: Callable[[], T | None], *, timeout: float, failure: Callabl
 
 
 def in_namespace(namespace: str, argv: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-    """The command line that runs `argv` in a network namespace.
-
-    nsenter and env exec in place, so the process id stays the one that was started, and the
-    kernel ends the process should the test run die before its clean-up.
-    """
+    """The command line that runs `argv` in a network namespace, with a clean environment."""
     variables = {**CLEAN_ENVIRONMENT, **environment}
-    return [
-        *("setpriv", "--pdeathsig", "KILL"),
-        *("nsenter", f"--net=/run/netns/{namespace}"),
-        *("env", "-i", *(f"{name}={value}" for name, value in variables.items())),
-        *argv,
-    ]
+    settings = (f"{name}={value}" for name, value in variables.items())
+    return [*entering(namespace, "env", "-i", *settings, *argv)]
 
 
 class Process:
-    """One running program; its standard output and error go to `log`.
-
-    Start it from a thread that outlives it: the kernel counts the death of the starting thread
-    as the death of the parent.
-    """
+    """One running program; its standard output and error go to `log`."""
 
     def __init__(self, argv: Sequence[str], *, name: str, log: Path, cwd: Path | None) -> None:
         self.name = name

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.lab.network import NETNS, Lab
+from tests.lab.network import Lab
+from tests.namespaces import NETNS
 
 
 def test_a_plain_host_gets_its_address_and_the_wire_shows_it(lab: Lab) -> None:
