@@ -24,8 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.lab.network import NETNS
-from tests.lab.processes import CLEAN_ENVIRONMENT, LabError, Process, wait_until
+from tests.lab.processes import CLEAN_ENVIRONMENT, LabError, Process, in_namespace, wait_until
+from tests.namespaces import NETNS, Namespaces
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".lab/docker"
@@ -191,14 +191,16 @@ class Engine:
         (CACHE / "config").mkdir(parents=True, exist_ok=True)
         # Not by `ip netns exec`: it mounts a /sys of its own, without the control groups.
         self._process = Process(
-            [
-                *("setpriv", "--pdeathsig", "KILL"),
-                *("nsenter", f"--net={NETNS / self._namespace}"),
-                *("env", "-i", *(f"{name}={value}" for name, value in CLEAN_ENVIRONMENT.items())),
-                *("dockerd", "--iptables=false", "--ip-masq=false", "--bridge=none"),
-                *("--data-root", str(data), "--exec-root", str(self.home / "exec")),
-                *("--pidfile", str(self.home / "pid"), "--host", f"unix://{self.home / 'sock'}"),
-            ],
+            in_namespace(
+                self._namespace,
+                [
+                    *("dockerd", "--iptables=false", "--ip-masq=false", "--bridge=none"),
+                    *("--data-root", str(data), "--exec-root", str(self.home / "exec")),
+                    *("--pidfile", str(self.home / "pid")),
+                    *("--host", f"unix://{self.home / 'sock'}"),
+                ],
+                {},
+            ),
             name="dockerd",
             log=self._log,
             cwd=None,
@@ -431,11 +433,10 @@ def _proxies() -> list[str]:
 @contextmanager
 def _namespace_with_a_way_out(log: Path) -> Iterator[str]:
     """A network namespace whose connections this machine makes for it."""
-    name = f"lab{os.getpid()}x0-build"  # named as the lab's, which sweeps those of dead runs
     with ExitStack() as undo:
-        subprocess.run(["ip", "netns", "add", name], check=True)
-        undo.callback(subprocess.run, ["ip", "netns", "delete", name], check=False)
-        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        namespaces = Namespaces()
+        undo.callback(namespaces.close)
+        name = namespaces.add("build")
         ready, says = os.pipe()
         undo.callback(os.close, ready)
         output = undo.enter_context(log.open("ab"))
