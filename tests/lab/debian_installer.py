@@ -3,7 +3,12 @@
 import shutil
 from pathlib import Path
 
-INSTALLER = Path("/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64")
+IMAGES = Path("/usr/lib/debian-installer/images")
+INSTALLER = max(
+    IMAGES.glob("*/amd64/text/debian-installer/amd64"),
+    default=IMAGES / "12/amd64/text/debian-installer/amd64",
+)
+"""Of the release that this host's packages have."""
 
 _DESCRIPTION = """\
 title = "Debian 12 installer"

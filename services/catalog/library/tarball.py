@@ -165,8 +165,10 @@ def _damage_is_a_problem() -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
+        # Behind the bracket Python quotes the file's bytes.
+        reason = str(error).partition(" (b'")[0] or type(error).__name__
         raise ImageRejected(
-            f"it is damaged, or no gzipped tar file: {str(error) or type(error).__name__}",
+            f"it is damaged, or no gzipped tar file: {reason}",
             "copy or download it again, and compare its checksum",
         ) from error
 
