@@ -169,12 +169,15 @@ class BootyardHost:
         except ValueError:
             return None
 
+    def metrics(self, name: str) -> str:
+        """What a service exports at /metrics."""
+        url = f"http://127.0.0.1:{PORTS[name]}/metrics"
+        return self.lab.run("boot", ["curl", "-s", "-m", "5", url]).stdout
+
     def metric(self, name: str, series: str) -> float:
         """Read one series from a service's /metrics; 0 when it is not there."""
-        url = f"http://127.0.0.1:{PORTS[name]}/metrics"
-        text = self.lab.run("boot", ["curl", "-s", "-m", "5", url]).stdout
-        values = [line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(series)]
-        return float(values[0]) if values else 0.0
+        lines = [line for line in self.metrics(name).splitlines() if line.startswith(series)]
+        return float(lines[0].rpartition(" ")[2]) if lines else 0.0
 
     def boots(self, mac: str) -> list[dict[str, Any]]:
         """The boots of a machine, newest first."""
