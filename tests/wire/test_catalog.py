@@ -178,6 +178,8 @@ def wire(tmp_path: Path, server: RedisServer) -> Iterator[Wire]:
 
 
 def test_a_boot_from_discover_to_system(wire: Wire, connection: "redis.Redis") -> None:
+    # The catalog is ready before Redis has its snapshot.
+    wire.wait_for(lambda: connection.exists(SNAPSHOT_KEY) == 1)
     document = connection.get(SNAPSHOT_KEY)
     assert isinstance(document, bytes)
     assert list(Snapshot.from_json(document).images) == ["debian-12"]
