@@ -21,7 +21,6 @@ from typing import Self
 
 from tests.lab.capture import Capture
 from tests.lab.processes import LabError, Process, in_namespace
-from tests.namespaces import NETNS as NETNS  # noqa: PLC0414 - for those who import it from here
 from tests.namespaces import End, Namespaces, ip, lay_wire
 
 SUBNET = "192.0.2.0"
