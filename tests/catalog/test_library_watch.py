@@ -122,16 +122,6 @@ async def test_a_description_is_corrected(tmp_path: Path) -> None:
         await _until(lambda: library.images[0].title == "Mine")
 
 
-async def test_nothing_to_do_takes_next_to_nothing(tmp_path: Path) -> None:
-    for number in range(50):
-        make_folder(tmp_path / "images", f"image-{number}")
-    async with _watched(tmp_path, notifications=True) as library:
-        await _until(lambda: len(library.images) == 50)
-        before = time.process_time()
-        await asyncio.sleep(3)
-        assert time.process_time() - before < 0.6
-
-
 async def test_a_look_that_fails_is_not_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
