@@ -14,11 +14,10 @@ from services.catalog.http import watching
 from services.catalog.http.feed import BootFeed
 from tests.catalog.http_catalog import NUC, NUC_IP, PI_IP, Running, running_catalog, write_image
 
-
-@pytest.fixture
 STOPS_SECONDS = 30.0
 
 
+@pytest.fixture
 async def catalog(tmp_path: Path) -> AsyncIterator[Running]:
     write_image(tmp_path / "images", "debian-12")
     async with running_catalog(tmp_path) as running:
