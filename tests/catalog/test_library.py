@@ -422,7 +422,7 @@ async def test_special_files(hand: LibraryAtHand) -> None:
     assert "linux is not a regular file" in ((await _only(hand)).problem or "")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs to become another user for a moment")
+@pytest.mark.needs
 @pytest.mark.parametrize("locked", ["debian-12", "debian-12/linux", "debian-12/image.toml"])
 async def test_what_may_not_be_read(database: Database, locked: str) -> None:
     with tempfile.TemporaryDirectory() as directory:

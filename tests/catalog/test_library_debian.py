@@ -18,13 +18,10 @@ from services.catalog.database import Database
 from services.catalog.library.image import LibraryImage
 from services.catalog.publisher import build_snapshot
 from tests.catalog.images import LibraryAtHand, open_database
+from tests.lab.debian_installer import INSTALLER
 
-NETBOOT = Path("/usr/lib/debian-installer/images/12/amd64/text")
-FILES = NETBOOT / "debian-installer" / "amd64"
-
-pytestmark = pytest.mark.skipif(
-    not FILES.is_dir(), reason="the package debian-installer-12-netboot-amd64 is not installed"
-)
+FILES = INSTALLER
+NETBOOT = FILES.parents[1]
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The commands against a running catalog, and a machine that boots from it."""
 
 import json
-import os
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +11,7 @@ import pytest
 from tests.catalog.images import make_folder
 from tests.cli.host import MAC, BootHost
 
-NEEDED = ("ip", "curl")
-
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not all(map(shutil.which, NEEDED)),
-    reason=f"needs root and {', '.join(NEEDED)}",
-)
+pytestmark = pytest.mark.needs("ip", "curl")
 
 SCRIPT = f"boot.ipxe?mac={MAC}&platform=efi&buildarch=x86_64"
 

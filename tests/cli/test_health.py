@@ -1,7 +1,5 @@
 """`bootyard health` against the services themselves."""
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -9,9 +7,7 @@ import pytest
 from tests.catalog.images import make_folder
 from tests.cli.host import BootHost
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("ip") is None, reason="network namespaces need root and ip(8)"
-)
+pytestmark = pytest.mark.needs("ip")
 
 SERVICES = ("proxydhcp", "tftp", "catalog")
 PORTS = {"proxydhcp": "PXE_PORT", "tftp": "TFTP_PORT", "catalog": "HTTP_PORT"}

@@ -265,13 +265,6 @@ class Compose:
         return {each["Service"]: each["Health"] or each["State"] for each in found}
 
 
-def missing_tools() -> str | None:
-    """Say what this machine lacks to be a Docker host."""
-    tools = ("docker", "dockerd", "mmdebstrap", "slirp4netns", "apt-get")
-    missing = [tool for tool in tools if shutil.which(tool) is None]
-    return f"not installed: {', '.join(missing)}" if missing else None
-
-
 @contextmanager
 def build_host(log: Path) -> Iterator[Engine]:
     """The engine that builds, with the base image in it; one test run at a time has it."""

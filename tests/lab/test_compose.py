@@ -20,9 +20,7 @@ from tests.lab.processes import LabError, wait_until
 pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(1200),
-    pytest.mark.skipif(
-        docker_host.missing_tools() is not None, reason=str(docker_host.missing_tools())
-    ),
+    pytest.mark.needs("docker", "dockerd", "mmdebstrap", "slirp4netns", "apt-get"),
 ]
 
 ROOT = docker_host.ROOT

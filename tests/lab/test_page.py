@@ -10,7 +10,7 @@ from tests.lab.host import ARRIVES, INSTALLER, MAC, BootyardHost
 from tests.lab.machine import Machine
 from tests.lab.network import Lab
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.long]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.long, pytest.mark.needs("chromium")]
 
 BROWSER = [
     *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),

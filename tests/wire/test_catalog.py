@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,11 +22,7 @@ from tests.catalog.http_catalog import write_image
 from tests.namespaces import End, Namespaces, entering, ip, lay_wire
 from tests.redis_server import RedisServer
 
-NEEDED = ("ip", "curl")
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not all(map(shutil.which, NEEDED)),
-    reason=f"needs root and {', '.join(NEEDED)}",
-)
+pytestmark = pytest.mark.needs("ip", "curl")
 
 REPOSITORY = Path(__file__).parents[2]
 HOST = "192.0.2.10"

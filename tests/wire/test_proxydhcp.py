@@ -1,7 +1,5 @@
 """The service as a process, on wires in network namespaces."""
 
-import os
-import shutil
 import socket
 from collections.abc import Iterator
 from ipaddress import IPv4Address
@@ -16,9 +14,7 @@ from tests.namespaces import inside, ip
 from tests.proxydhcp.host import BROADCAST, Host, hears_nothing, receive
 from tests.proxydhcp.packets import plain, request
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("ip") is None, reason="network namespaces need root and ip(8)"
-)
+pytestmark = pytest.mark.needs("ip")
 
 BOOT_SERVER = 4011
 

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import random
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,12 +13,7 @@ from bootyard.model.snapshot import Root, Slice
 from services.tftp.packet import Ack, Data, Error, OptionAck, WriteRequest
 from tests.tftp.lan import CLIENT, HOST, SECOND, UNSERVED, Lan
 
-NEEDED = ("ip", "tftp", "atftp", "curl", "iptables")
-
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not all(map(shutil.which, NEEDED)),
-    reason=f"needs root and {', '.join(NEEDED)}",
-)
+pytestmark = pytest.mark.needs("ip", "tftp", "atftp", "curl", "iptables")
 
 LOADER = "loaders/uefi-x64/test.bin"
 KERNEL = "images/test@1/linux"
