@@ -17,7 +17,6 @@ from services.catalog.boots.outcome import (
     Targets,
     final_outcome,
     is_certain,
-    is_install,
     passed_loader,
 )
 
@@ -105,11 +104,7 @@ class Timeline:
         # A service whose clock was ahead must not put a boot into the future.
         step = step_of(event, min(event.time, now))
         boot = self._boot_for(step, mac, targets, changes)
-        if boot is not None and step.step is Step.SYSTEM_UP and is_install(boot, targets):
-            # It is the installer that asks for an address: alive, but no system yet.
-            boot.last = max(boot.last, step.at)
-            changes.boots[boot.number] = boot
-        elif boot is not None:
+        if boot is not None:
             self._add(boot, step, event, changes)
             self._settle(boot, step, targets, changes)
         return changes
