@@ -184,14 +184,14 @@ class BootyardHost:
         boots: list[dict[str, Any]] = self.get(f"/api/v1/boots?mac={mac}")["items"]
         return boots
 
-    def wait_for_steps(self, mac: str, *steps: str) -> dict[str, Any]:
+    def wait_for_steps(self, mac: str, *steps: str, timeout: float = 30) -> dict[str, Any]:
         """Wait until the newest boot of a machine has these steps, in this order."""
 
         def look() -> dict[str, Any] | None:
             boots = self.boots(mac)
             return boots[0] if boots and contains_in_order(boots[0], steps) else None
 
-        return wait_until(look, timeout=30, failure=lambda: f"{steps} in {self.boots(mac)}")
+        return wait_until(look, timeout=timeout, failure=lambda: f"{steps} in {self.boots(mac)}")
 
     def log(self) -> str:
         return "\n".join(process.tail(40) for process in self._processes.values())

@@ -10,6 +10,7 @@ from tests.lab.host import ARRIVES, MAC, SERVICES, BootyardHost
 from tests.lab.host import INSTALLER as ARRIVED
 from tests.lab.machine import Machine
 from tests.lab.network import Lab
+from tests.lab.processes import LabError
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.long]
 
@@ -55,3 +56,26 @@ def test_a_live_target_starts_by_itself_and_an_installer_waits(
         machine.wait_for(ARRIVED, timeout=ARRIVES)
     newest, before = host.boots(MAC)
     assert (before["outcome"], newest["image"]) == ("local_disk", "live")
+
+
+def test_an_unattended_target_starts_by_boot_once_alone(lab: Lab, host: BootyardHost) -> None:
+    description = host.images / "debian-12" / "image.toml"
+    description.write_text('cmdline = "auto=true priority=critical console=ttyS0"\n')
+    host.start_services()
+    (target,) = host.get("/api/v1/targets")["items"]
+    assert target["kind"] == "unattended"
+    host.cli("policy", "set", "--timeout", "3")
+    with pytest.raises(LabError, match="boot-once"):
+        host.cli("machine", "set", MAC, "--target", "debian-12")
+    with pytest.raises(LabError, match="boot-once"):
+        host.cli("policy", "set", "--default", "debian-12")
+    host.cli("machine", "set", MAC, "--name", "nuc-3")
+    with Machine(lab, "bios", mac=MAC) as machine:
+        machine.wait_for("starting the local disk", timeout=ARRIVES)
+    host.arm()
+    with Machine(lab, "bios", mac=MAC) as machine:
+        # The installer asks for an address by itself, and by that shows that it runs.
+        host.wait_for_steps(MAC, "script", "kernel", "initrd", "system_up", timeout=ARRIVES)
+        machine.reset()
+        machine.wait_for("starting the local disk", timeout=ARRIVES)
+    assert [boot["image"] for boot in host.boots(MAC)] == [None, "debian-12", None]
