@@ -79,8 +79,8 @@ def explain_bind_error(error: OSError, port: int, kind: Literal["udp", "tcp"]) -
     """Say why a port could not be bound, and what to do about it."""
     if isinstance(error, PermissionError):
         return (
-            f"no permission to bind {kind.upper()} {port}; run as root, or give Python the right:"
-            " setpriv --ambient-caps +net_bind_service --inh-caps +net_bind_service COMMAND"
+            f"no permission to bind {kind.upper()} {port}; run as root: sudo make run;"
+            f" or allow it to everyone: sudo sysctl -w net.ipv4.ip_unprivileged_port_start={min(port, 67)}"
         )
     holder = port_holder(port, kind)
     if holder is not None:
