@@ -80,7 +80,8 @@ def explain_bind_error(error: OSError, port: int, kind: Literal["udp", "tcp"]) -
     if isinstance(error, PermissionError):
         return (
             f"no permission to bind {kind.upper()} {port}; run as root: sudo make run;"
-            f" or allow it to everyone: sudo sysctl -w net.ipv4.ip_unprivileged_port_start={min(port, 67)}"
+            " or allow it to everyone: sudo sysctl -w"
+            f" net.ipv4.ip_unprivileged_port_start={min(port, 67)}"
         )
     holder = port_holder(port, kind)
     if holder is not None:

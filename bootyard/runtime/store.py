@@ -34,6 +34,7 @@ IDENTITY_BYTES = 128
 BUFFERED_EVENTS = 10_000
 STREAM_LENGTH = 50_000
 BATCH = 200
+SENT_AGAIN_SECONDS = 10.0
 
 _FAILURES = (redis.exceptions.RedisError, OSError, TimeoutError)
 
@@ -56,6 +57,7 @@ class Store:
         self._health = health
         self._up: bool | None = None
         self._events: deque[bytes] = deque()
+        self._just_sent: deque[tuple[float, bytes]] = deque(maxlen=BUFFERED_EVENTS)
         self._events_waiting = asyncio.Event()
         self._all_sent = asyncio.Event()
         self._document: bytes | None = None
@@ -144,6 +146,10 @@ class Store:
         self._health.redis_up(up)
 
     async def _send_events(self, client: redis.asyncio.Redis) -> None:
+        # What Redis took just before it died is gone with it, perhaps unread: it is sent again.
+        # The catalog knows an event it has seen by its service, run and sequence.
+        self._events.extendleft(event for _, event in reversed(self._just_sent))
+        self._just_sent.clear()
         while True:
             if not self._events:
                 self._all_sent.set()
@@ -154,6 +160,10 @@ class Store:
                 for event in batch:
                     _ = pipe.xadd(EVENTS_KEY, {EVENT_FIELD: event}, maxlen=STREAM_LENGTH)
                 await pipe.execute()
+            now = asyncio.get_running_loop().time()
+            while self._just_sent and now - self._just_sent[0][0] > SENT_AGAIN_SECONDS:
+                self._just_sent.popleft()
+            self._just_sent.extend((now, event) for event in batch)
             for event in batch:
                 # The buffer may have dropped some of them meanwhile.
                 if self._events and self._events[0] is event:

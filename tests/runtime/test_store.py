@@ -1,8 +1,9 @@
 """The store against a real Valkey that is killed, frozen, flushed and absent."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import redis.asyncio
@@ -53,19 +54,25 @@ async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
 
 
 @asynccontextmanager
-async def running(store: Store, reader: Reader) -> AsyncIterator[None]:
-    tasks = [
-        asyncio.create_task(store.keep_published()),
-        asyncio.create_task(store.send_events()),
-        asyncio.create_task(reader.store.follow_snapshot(reader.take_document)),
-        asyncio.create_task(reader.store.read_events("0", reader.take_events)),
-    ]
+async def in_background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def running(store: Store, reader: Reader) -> AsyncIterator[None]:
+    async with in_background(
+        store.keep_published(),
+        store.send_events(),
+        reader.store.follow_snapshot(reader.take_document),
+        reader.store.read_events("0", reader.take_events),
+    ):
+        yield
 
 
 OLD, NEW = snapshot(number=1).to_json(), snapshot(number=2).to_json()
@@ -96,6 +103,22 @@ async def test_redis_killed_comes_back_empty() -> None:
             await server.start()
             await until(lambda: NEW in reader.documents and event(1) in reader.events)
             assert health.up
+
+
+async def test_what_redis_took_with_it_is_sent_again() -> None:
+    async with RedisServer() as server:
+        health = Health()
+        store, reader = Store(server.url, health), Reader(server.url)
+        async with in_background(store.send_events()):
+            store.add_event(event(1))
+            await until(lambda: health.up)
+            await store.events_sent(10)
+            server.kill()  # and nobody had read it
+            store.add_event(event(2))
+            await until(lambda: not health.up)
+            await server.start()
+            async with in_background(reader.store.read_events("0", reader.take_events)):
+                await until(lambda: [e.sequence for e in reader.events] == [1, 2])
 
 
 async def test_redis_absent_from_the_beginning() -> None:
