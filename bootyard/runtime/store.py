@@ -130,6 +130,10 @@ class Store:
                 delay = 0.1
                 await use(client)
             except _FAILURES as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # The client failed while it closed a connection for our cancellation.
+                    raise asyncio.CancelledError from error
                 self._note(up=False, error=error)
             finally:
                 await _close(client)
