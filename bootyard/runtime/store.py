@@ -103,6 +103,7 @@ class Store:
         async def read(client: redis.asyncio.Redis) -> None:
             nonlocal position
             while True:
+                _end_if_cancelled()
                 batch = await self._read_batch(client, position)
                 if batch:
                     await receive([(i, e) for i, e in batch if e is not None])
@@ -130,10 +131,7 @@ class Store:
                 delay = 0.1
                 await use(client)
             except _FAILURES as error:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
-                    # The client failed while it closed a connection for our cancellation.
-                    raise asyncio.CancelledError from error
+                _end_if_cancelled()
                 self._note(up=False, error=error)
             finally:
                 await _close(client)
@@ -155,6 +153,7 @@ class Store:
         self._events.extendleft(event for _, event in reversed(self._just_sent))
         self._just_sent.clear()
         while True:
+            _end_if_cancelled()
             if not self._events:
                 self._all_sent.set()
                 self._events_waiting.clear()
@@ -175,6 +174,7 @@ class Store:
 
     async def _keep_published(self, client: redis.asyncio.Redis) -> None:
         while True:
+            _end_if_cancelled()
             self._document_changed.clear()
             document = self._document
             if document is not None:
@@ -192,6 +192,7 @@ class Store:
         async with client.pubsub() as hints:
             await hints.subscribe(SNAPSHOT_KEY)
             while True:
+                _end_if_cancelled()
                 async with asyncio.timeout(COMMAND_TIMEOUT):
                     held = await client.getrange(SNAPSHOT_KEY, 0, IDENTITY_BYTES - 1)
                     document = await client.get(SNAPSHOT_KEY) if held not in {b"", last} else None
@@ -225,6 +226,13 @@ def _parse(fields: dict[bytes, bytes]) -> BootEvent | None:
     except DocumentInvalid as error:
         log.warning("event ignored", reason=str(error))
         return None
+
+
+def _end_if_cancelled() -> None:
+    """End a task whose cancellation was lost in the client, while it closed a connection."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
