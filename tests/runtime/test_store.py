@@ -205,3 +205,18 @@ async def test_the_last_events_are_waited_for_but_not_while_redis_is_away() -> N
         absent.add_event(event(2))
         async with asyncio.timeout(1):
             await absent.events_sent(10)
+
+
+async def test_tasks_end_when_they_are_cancelled_while_redis_thaws() -> None:
+    # The client may fail while it closes a connection, and lose the cancellation by that.
+    async with RedisServer() as server:
+        for wait in (0.0, 0.0, 0.01, 0.01, 0.1, 0.1):
+            store, reader = Store(server.url, Health()), Reader(server.url)
+            async with asyncio.timeout(30), running(store, reader):
+                store.publish(OLD)
+                await asyncio.sleep(0.05)
+                server.freeze()
+                store.add_event(event(1))
+                await asyncio.sleep(store_module.COMMAND_TIMEOUT + 0.1)
+                server.thaw()
+                await asyncio.sleep(wait)
