@@ -1,8 +1,10 @@
-"""Files that are complete or not there at all."""
+"""Files that are complete or not there at all, and whether one is still the same."""
 
 import os
 import tempfile
 from pathlib import Path
+
+from bootyard.model.snapshot import Fingerprint
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -24,3 +26,8 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def fingerprint_of(status: os.stat_result) -> Fingerprint:
+    """Take what tells that a file is still the one that was indexed."""
+    return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino)

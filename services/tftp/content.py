@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bootyard.model.errors import BootyardError
 from bootyard.model.snapshot import Content, Fingerprint, Root, Slice, Text
+from bootyard.runtime.files import fingerprint_of
 from services.tftp.transfer import BlockSource
 
 CHECK_EVERY = 1 << 20
@@ -44,11 +45,11 @@ class _SharedFile:
 
     def __init__(self, descriptor: int, status: os.stat_result) -> None:
         self.descriptor = descriptor
-        self.fingerprint = _fingerprint(status)
+        self.fingerprint = fingerprint_of(status)
         self.users = 0
 
     def is_unchanged(self) -> bool:
-        return _fingerprint(os.fstat(self.descriptor)) == self.fingerprint
+        return fingerprint_of(os.fstat(self.descriptor)) == self.fingerprint
 
 
 class SliceSource:
@@ -136,7 +137,7 @@ class ContentStore:
         except BaseException:
             os.close(descriptor)
             raise
-        key = (status.st_dev, *_identity(_fingerprint(status)))
+        key = (status.st_dev, *_identity(fingerprint_of(status)))
         file = self._files.get(key)
         if file is None:
             file = self._files[key] = _SharedFile(descriptor, status)
@@ -171,10 +172,6 @@ def _extents(content: Slice, found: Fingerprint) -> tuple[tuple[int, int], ...]:
     if any(offset < 0 or offset + length > found.size for offset, length in content.extents):
         raise SourceChanged(f"{content.path} is shorter than what was found in it")
     return content.extents
-
-
-def _fingerprint(status: os.stat_result) -> Fingerprint:
-    return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def _identity(fingerprint: Fingerprint) -> tuple[int, int, int]:

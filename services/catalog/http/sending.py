@@ -17,6 +17,7 @@ from aiohttp import web
 
 from bootyard.model.errors import BootyardError
 from bootyard.model.snapshot import Fingerprint, Slice
+from bootyard.runtime.files import fingerprint_of
 from services.catalog.http.conditions import Extents, Validators
 
 FIRST_CHUNK = 256 * 1024
@@ -73,7 +74,7 @@ def _open(root: Path, source: Slice) -> OpenSlice:
         raise SourceGone(f"{source.path}: {error.strerror}") from error
     try:
         found = os.fstat(file.fileno())
-        fingerprint = Fingerprint(found.st_size, found.st_mtime_ns, found.st_ino)
+        fingerprint = fingerprint_of(found)
         if not stat.S_ISREG(found.st_mode) or not _lies_in(root, file):
             raise SourceGone(f"{source.path}: not a file of the library")
         if source.fingerprint not in {None, fingerprint}:

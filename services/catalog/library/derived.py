@@ -13,7 +13,8 @@ from typing import IO
 
 import msgspec
 
-from bootyard.model.snapshot import Fingerprint, Root, Slice
+from bootyard.model.snapshot import Root, Slice
+from bootyard.runtime.files import fingerprint_of
 
 KEEP_SECONDS = 600.0
 CHUNK = 256 * 1024
@@ -74,7 +75,7 @@ class DerivedStore:
             root=Root.DERIVED,
             path=stored.sha256,
             extents=((0, stored.size),),
-            fingerprint=Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino),
+            fingerprint=fingerprint_of(status),
         )
 
     def read_start(self, stored: Stored, length: int) -> bytes:

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from bootyard.model.snapshot import Fingerprint
+from bootyard.runtime.files import fingerprint_of
 from services.catalog.library import names
 from services.catalog.library.pick import LAYOUT_FOLDERS, looks_bootable
 
@@ -204,7 +205,7 @@ class _Walk:
         seen = FileSeen(
             path=entry.name,
             real=real.removeprefix(self._base),
-            fingerprint=Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino),
+            fingerprint=fingerprint_of(status),
             changed_ns=status.st_ctime_ns,
             fault=fault,
         )

@@ -18,7 +18,7 @@ from typing import BinaryIO
 import msgspec
 
 from bootyard.model.errors import ImageRejected
-from bootyard.model.snapshot import Fingerprint
+from bootyard.runtime.files import fingerprint_of
 from services.catalog.library.derived import CHUNK, DerivedStore, Stored
 from services.catalog.library.description import Description
 from services.catalog.library.pick import Picked, names_in_tree, pick
@@ -57,7 +57,7 @@ def unpack(path: Path, said: Description, store: DerivedStore) -> Unpacked:
     Raises ImageRejected for what is wrong with the tarball, OSError for what is wrong with disks.
     """
     with path.open("rb") as file:
-        before = _fingerprint(file)
+        before = fingerprint_of(os.fstat(file.fileno()))
         with _damage_is_a_problem():
             sizes, version_info = _list(file)
             picked = pick(sizes, said)
@@ -66,7 +66,7 @@ def unpack(path: Path, said: Description, store: DerivedStore) -> Unpacked:
             files = _extract(file, wanted, store)
         file.seek(0)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        if _fingerprint(file) != before:
+        if fingerprint_of(os.fstat(file.fileno())) != before:
             raise ImageRejected("it changed while it was read", "wait until it is copied")
     return Unpacked(sha256=sha256, picked=picked, files=files, version_info=version_info)
 
@@ -175,8 +175,3 @@ def _damage_is_a_problem() -> Iterator[None]:
 
 def _clean(name: str) -> str:
     return "/".join(part for part in name.split("/") if part not in {"", "."})
-
-
-def _fingerprint(file: BinaryIO) -> Fingerprint:
-    status = os.fstat(file.fileno())
-    return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino)
