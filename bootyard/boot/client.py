@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from bootyard.model.architecture import ClientArchitecture, Firmware
+from bootyard.model.loaders import OfferStrategy
 from bootyard.model.mac import MACAddress
 
 
@@ -40,6 +41,17 @@ class BootClient(msgspec.Struct, frozen=True, kw_only=True):
     """Option 57."""
 
 
+class RecentBoot(msgspec.Struct, frozen=True, kw_only=True):
+    """What a machine was offered in the last minutes, and how it took it."""
+
+    strategy: OfferStrategy | None = None
+    """Of its last offer."""
+    ignored: int = 0
+    """Offers of that strategy in a row that it did not take."""
+    given: str | None = None
+    """The boot file that it was offered just now: an iPXE that asks next may have come from it."""
+
+
 class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A request for a name in the boot tree."""
 
@@ -49,3 +61,5 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     transport: Literal["tftp", "http"]
     mac: MACAddress | None = None
     """Known from the neighbour table, never from what the client says alone."""
+    firmware: Firmware | None = None
+    """Known from the loader that it fetched; tells which modules a bare name means."""

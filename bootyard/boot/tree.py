@@ -9,15 +9,22 @@ from typing import Literal
 
 import msgspec
 
+from bootyard.boot.choice import pi_target
 from bootyard.boot.client import RequestFacts
-from bootyard.boot.menus.ipxe import Server, render_first_script, render_plan
+from bootyard.boot.menus import grub, ipxe, pxelinux
+from bootyard.boot.menus.server import Server
+from bootyard.boot.names import (
+    is_grub_config,
+    is_grub_first_script,
+    is_ipxe_first_script,
+    normalise,
+    pxelinux_config,
+    without_pi_prefix,
+)
 from bootyard.boot.plan import make_plan
+from bootyard.model.architecture import Firmware
 from bootyard.model.events import FileClass
-from bootyard.model.snapshot import Content, Slice, Snapshot, Text
-
-FIRST_SCRIPTS = frozenset({"boot.ipxe", "autoexec.ipxe"})
-MAX_PATH = 255
-UNTERMINATED = "\xff\ufffd\udcff "
+from bootyard.model.snapshot import Content, Image, Slice, Snapshot, Text
 
 
 class Missing(StrEnum):
@@ -25,6 +32,9 @@ class Missing(StrEnum):
 
     NO_SUCH_FILE = "no such file"
     FORBIDDEN = "no such name can exist"
+
+
+Language = Literal["ipxe", "grub", "pxelinux"]
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +45,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     file_class: FileClass
     script: Literal["first", "menu"] | None = None
     """Set for scripts: the first script of a boot, or its menu."""
+    language: Language | None = None
+    """Of a script."""
     image: str | None = None
+    firmware: Firmware | None = None
+    """Set for loaders: the only firmware that can run it."""
 
 
 class NotFound(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,20 +59,8 @@ class NotFound(msgspec.Struct, frozen=True, kw_only=True):
     reason: Missing
 
 
-def normalise(path: str) -> str | None:
-    """Forgive what loaders do to names; None for one that cannot be in the tree.
-
-    Windows loaders ask for ``\\Boot\\BCD``, others put a slash in front; some UEFI firmware leaves
-    0xFF or blanks behind a name that was not terminated by NUL.
-    """
-    name = path.replace("\\", "/").rstrip(UNTERMINATED)
-    parts = [part for part in name.split("/") if part not in {"", "."}]
-    clean = "/".join(parts)
-    if not clean or len(path) > MAX_PATH or ".." in parts:
-        return None
-    if any(c < " " or "\x7f" <= c <= "\x9f" for c in clean):
-        return None
-    return clean
+BARE_NAMES_OF = (Firmware.UEFI_X64, Firmware.BIOS, Firmware.UEFI_IA32, Firmware.UEFI_ARM64)
+"""Whose loaders a bare name means when nothing is known of the machine, in this order."""
 
 
 class BootTree:
@@ -71,29 +73,36 @@ class BootTree:
             image.id: _by_folded_name(image.files) for image in snapshot.images.values()
         }
         self._roles = _roles(snapshot)
+        self._chain_folders = _chain_folders(snapshot)
 
     def resolve(self, path: str, request: RequestFacts) -> Found | NotFound:
         """Find what `path` means to the machine that asks."""
         name = normalise(path)
         if name is None:
             return NotFound(path=path, reason=Missing.FORBIDDEN)
-        found = self._find(name, request)
+        found = self._find(name, name.casefold(), request)
         return found or NotFound(path=name, reason=Missing.NO_SUCH_FILE)
 
-    def _find(self, name: str, request: RequestFacts) -> Found | None:
-        folded = name.casefold()
-        folder, _, last = folded.rpartition("/")
-        if last in FIRST_SCRIPTS and (not folder or folder.startswith("loaders/")):
-            return self._first_script(name, request)
+    def _find(self, name: str, folded: str, request: RequestFacts) -> Found | None:
+        if is_ipxe_first_script(folded):
+            return self._first_script(name, "ipxe", request)
+        if is_grub_first_script(folded):
+            return self._first_script(name, "grub", request)
         if folded == "menu.ipxe":
-            return self._menu(name, request)
+            return self._menu(name, "ipxe", request)
+        if folded == "grub/menu.cfg":
+            return self._menu(name, "grub", request)
+        if (folder := pxelinux_config(folded)) is not None:
+            return self._menu(name, "pxelinux", request, folder)
         if folded == ".health":
             return Found(path=name, content=Text(b"ok\n"), file_class=FileClass.OTHER)
         if folded.startswith("loaders/"):
             return self._loader(name, folded.removeprefix("loaders/"))
         if folded.startswith("images/"):
-            return self._image_file(name, folded.removeprefix("images/"))
-        return None
+            return self._chain_file(name, folded, request) or self._image_file(
+                name, folded.removeprefix("images/")
+            )
+        return self._bare_loader(name, folded, request) or self._pi_file(name, folded, request)
 
     def _server(self, request: RequestFacts) -> Server:
         return Server(
@@ -102,33 +111,80 @@ class BootTree:
             catalog_answers=request.transport == "http",
         )
 
-    def _first_script(self, name: str, request: RequestFacts) -> Found:
-        text = render_first_script(self._server(request), self.snapshot)
+    def _first_script(self, name: str, language: Language, request: RequestFacts) -> Found:
+        render = grub.render_first_script if language == "grub" else ipxe.render_first_script
+        return Found(
+            path=name,
+            content=Text(render(self._server(request), self.snapshot).encode()),
+            file_class=FileClass.MENU,
+            script="first",
+            language=language,
+        )
+
+    def _menu(
+        self, name: str, language: Language, request: RequestFacts, folder: str = ""
+    ) -> Found:
+        machine = self.snapshot.machine(request.mac)
+        firmware = (machine and machine.firmware) or request.firmware
+        plan = make_plan(self.snapshot, machine, firmware or None)
+        server, kernel_args = self._server(request), machine.kernel_args if machine else ""
+        if language == "pxelinux":
+            modules = _firmware_named(folder) or request.firmware
+            text = pxelinux.render_plan(plan, server, self.snapshot, kernel_args, modules)
+        else:
+            render = grub.render_plan if language == "grub" else ipxe.render_plan
+            text = render(plan, server, self.snapshot, kernel_args)
         return Found(
             path=name,
             content=Text(text.encode()),
             file_class=FileClass.MENU,
-            script="first",
-        )
-
-    def _menu(self, name: str, request: RequestFacts) -> Found:
-        machine = self.snapshot.machine(request.mac)
-        plan = make_plan(self.snapshot, machine, machine.firmware if machine else None)
-        text = render_plan(
-            plan,
-            self._server(request),
-            self.snapshot,
-            machine.kernel_args if machine else "",
-        )
-        return Found(
-            path=name, content=Text(text.encode()), file_class=FileClass.MENU, script="menu"
+            script="menu",
+            language=language,
         )
 
     def _loader(self, name: str, key: str) -> Found | None:
         content = self._loaders.get(key)
         if content is None:
             return None
-        return Found(path=name, content=content, file_class=FileClass.LOADER)
+        return Found(
+            path=name,
+            content=content,
+            file_class=FileClass.LOADER,
+            firmware=_firmware_named(key.partition("/")[0]),
+        )
+
+    def _bare_loader(self, name: str, folded: str, request: RequestFacts) -> Found | None:
+        """Find a loader that is asked for at the root, as other servers' recipes name it.
+
+        A module's name is the same for every firmware: the machine's own comes first.
+        """
+        own = request.firmware
+        for firmware in (*((own,) if own is not None else ()), *BARE_NAMES_OF):
+            found = self._loader(name, f"{firmware}/{folded}")
+            if found is not None:
+                return found
+        return None
+
+    def _pi_file(self, name: str, folded: str, request: RequestFacts) -> Found | None:
+        """Find a file of a Raspberry Pi, which asks below its serial number, its MAC, and flat."""
+        target = pi_target(self.snapshot, self.snapshot.machine(request.mac))
+        if target is None:
+            return None
+        image = self.snapshot.images[target.image]
+        return self._file_of(image, name, without_pi_prefix(folded))
+
+    def _chain_file(self, name: str, folded: str, request: RequestFacts) -> Found | None:
+        """Find what a vendor's shim and GRUB ask for beside themselves.
+
+        The image's own `grub.cfg` there is for a disc, not for a network.
+        """
+        folder, _, last = folded.rpartition("/")
+        chain = self._chain_folders.get(folder)
+        if chain is None:
+            return None
+        if is_grub_config(last):
+            return self._first_script(name, "grub", request)
+        return self._file_of(chain.image, name, chain.grub) if last in SECOND_STAGES else None
 
     def _image_file(self, name: str, key: str) -> Found | None:
         folder, _, file = key.partition("/")
@@ -136,14 +192,17 @@ class BootTree:
         image = self.snapshot.images.get(image_id)
         if image is None or (at and revision != str(image.revision)):
             return None
-        content = self._image_files[image_id].get(file)
+        return self._file_of(image, name, file)
+
+    def _file_of(self, image: Image, name: str, file: str) -> Found | None:
+        content = self._image_files[image.id].get(file)
         if content is None:
             return None
         return Found(
             path=name,
             content=content,
-            file_class=self._roles.get((image_id, file), FileClass.IMAGE),
-            image=image_id,
+            file_class=self._roles.get((image.id, file), FileClass.IMAGE),
+            image=image.id,
         )
 
 
@@ -158,3 +217,34 @@ def _roles(snapshot: Snapshot) -> dict[tuple[str, str], FileClass]:
             roles[target.image, initrd.casefold()] = FileClass.INITRD
         roles[target.image, target.kernel.casefold()] = FileClass.KERNEL
     return roles
+
+
+class _ChainFolder(msgspec.Struct, frozen=True):
+    """Where a vendor's shim was loaded from, and looks for what it starts."""
+
+    image: Image
+    grub: str
+    """The second stage, whatever the image calls it."""
+
+
+SECOND_STAGES = frozenset({"grubx64.efi", "grubaa64.efi", "grubia32.efi"})
+"""shim's default second stage by processor (rhboot/shim, DEFAULT_LOADER)."""
+
+
+def _chain_folders(snapshot: Snapshot) -> dict[str, _ChainFolder]:
+    folders: dict[str, _ChainFolder] = {}
+    for target in snapshot.targets.values():
+        image = snapshot.images[target.image]
+        for chain in target.chains:
+            inside = chain.shim.rpartition("/")[0]
+            for base in (f"images/{image.id}", image.folder):
+                folder = f"{base}/{inside}".rstrip("/").casefold()
+                folders[folder] = _ChainFolder(image, chain.grub.casefold())
+    return folders
+
+
+_FIRMWARE = {firmware.value: firmware for firmware in Firmware}
+
+
+def _firmware_named(folder: str) -> Firmware | None:
+    return _FIRMWARE.get(folder)

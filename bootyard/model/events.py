@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from bootyard.model.architecture import Firmware
+from bootyard.model.loaders import OfferStrategy
 from bootyard.model.mac import MACAddress
 
 
@@ -101,12 +102,16 @@ class MachineState(StrEnum):
     FAILED = "failed"
 
 
+OTHER_SERVER = "other_server"
+"""Outcome of an `offered` or `acked` that another server on the network sent."""
+
+
 class BootEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing a service saw a machine do.
 
     ``time`` is wall-clock seconds since 1970 at the service that saw it; ``sequence`` counts up
     within ``run``, one life of that service. ``outcome`` is a `TransferOutcome`, an
-    `IgnoreReason` or empty. Only the catalog joins events into boots.
+    `IgnoreReason`, `OTHER_SERVER` or empty. Only the catalog joins events into boots.
     """
 
     service: str
@@ -120,6 +125,8 @@ class BootEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     firmware: Firmware | None = None
     stage: OfferStage | None = None
     """Which kind of client a `discovered`, `offered` or `acked` is about."""
+    strategy: OfferStrategy | None = None
+    """How an `offered` boot file was offered."""
     outcome: str = ""
     path: str | None = None
     image: str | None = None

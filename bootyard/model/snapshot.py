@@ -12,6 +12,7 @@ import msgspec
 from bootyard.model.architecture import Firmware
 from bootyard.model.document import DocumentInvalid, decode, encode
 from bootyard.model.errors import SnapshotUnreadable
+from bootyard.model.loaders import LoaderName, OfferStrategy
 from bootyard.model.mac import MACAddress
 
 SCHEMA = 1
@@ -98,6 +99,17 @@ class Image(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"images/{self.id}@{self.revision}"
 
 
+class SignedChain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A vendor's own shim and GRUB, among the files of its image (design: Secure Boot).
+
+    shim loads its second stage from the directory that it came from itself.
+    """
+
+    shim: str
+    grub: str
+    firmware: Firmware = Firmware.UEFI_X64
+
+
 class BootTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One way to boot an image. `kernel` and `initrds` are names of the image's files."""
 
@@ -108,7 +120,11 @@ class BootTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kernel: str
     initrds: tuple[str, ...] = ()
     command_line: str = ""
-    loader: Literal["linux"] = "linux"
+    loader: Literal["linux", "pi"] = "linux"
+    """`pi`: the files of a Raspberry Pi, which its own firmware fetches by name."""
+    signed_by: str = ""
+    """Vendor whose key the kernel is signed with (`debian`, `ubuntu`, …); empty: by none known."""
+    chains: tuple[SignedChain, ...] = ()
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -121,6 +137,35 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kernel_args: str = ""
     firmware: Firmware | None = None
     """Overrides what the machine's packets say."""
+    loader: LoaderName | None = None
+    """Pinned: nothing else is tried."""
+    offer: OfferStrategy | None = None
+    secure_boot: bool | None = None
+    """Whether it gets the signed chain; None: as the policy says."""
+
+
+class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the catalog concluded from a machine's boots; the operator's word goes before it."""
+
+    offer: OfferStrategy | None = None
+    """The strategy that it took an offer by."""
+    secure_boot: Literal["probable", "confirmed"] | None = None
+    """`probable`: it fetched an unsigned loader to the end, and then nothing was heard of it.
+    `confirmed`: after that, the signed chain started."""
+    dead_ends: tuple[LoaderName, ...] = ()
+    """Loaders that led nowhere since one last worked."""
+
+
+class SubnetRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """TFTP for a network that needs more patience or smaller packets (VPN, PPPoE, old iDRAC)."""
+
+    network: str
+    """In CIDR notation, such as 198.51.100.0/24; the longest one that holds a client counts."""
+    max_block_size: int | None = None
+    max_window_size: int | None = None
+    retry_seconds: float | None = None
+    """Before the first repeat of what was not acknowledged."""
+    tries: int | None = None
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +180,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     allow: tuple[MACAddress, ...] = ()
     """When not empty, only these machines are answered."""
     deny: tuple[MACAddress, ...] = ()
+    secure_boot: Literal["auto", "always", "never"] = "auto"
+    """Who gets the signed chain; `auto`: machines that were seen to refuse an unsigned loader."""
+    subnets: tuple[SubnetRule, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +201,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     targets: dict[str, BootTarget] = {}
     machines: dict[str, msgspec.Raw] = {}
     policy: Policy = Policy()
+    learned: dict[str, msgspec.Raw] = {}
+    """By MAC, of machines that the operator knows and of others."""
+    armed: dict[str, str] = {}
+    """MAC to target of every boot-once, for the choice of a loader only: no menu tells of it."""
 
     @property
     def version(self) -> str:
@@ -163,6 +215,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         """Look up what the operator said about a machine."""
         raw = self.machines.get(mac) if mac is not None else None
         return None if raw is None else decode(raw, Machine)
+
+    def learned_of(self, mac: MACAddress | None) -> Learned:
+        """Look up what was learned of a machine."""
+        raw = self.learned.get(mac) if mac is not None else None
+        return Learned() if raw is None else decode(raw, Learned)
 
     def to_json(self) -> bytes:
         """Encode for Redis and for disk."""

@@ -14,6 +14,7 @@ from aiohttp import web
 from bootyard.model.architecture import Firmware
 from bootyard.model.errors import SettingsInvalid
 from bootyard.model.events import BootEvent, OfferStage, Step
+from bootyard.model.loaders import OfferStrategy
 from bootyard.model.mac import PROBE_MAC, MACAddress
 from bootyard.model.snapshot import Root, builtin_snapshot
 from bootyard.runtime import log as logging
@@ -53,6 +54,7 @@ class EventSender:
         xid: int | None = None,
         firmware: Firmware | None = None,
         stage: OfferStage | None = None,
+        strategy: OfferStrategy | None = None,
         outcome: str = "",
         path: str | None = None,
         image: str | None = None,
@@ -77,6 +79,7 @@ class EventSender:
             xid=xid,
             firmware=firmware,
             stage=stage,
+            strategy=strategy,
             outcome=outcome,
             path=path,
             image=image,

@@ -6,14 +6,11 @@ Pure: time is an argument. Everything is bounded, and lost with the process with
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from bootyard.boot.choice import BootOffer, OfferStrategy
-from bootyard.boot.client import BootClient, ClientKind
-from bootyard.model.architecture import Firmware
+from bootyard.boot.choice import BootOffer
+from bootyard.boot.client import BootClient, ClientKind, RecentBoot
+from bootyard.model.loaders import OfferStrategy
 from bootyard.model.mac import MACAddress
 from services.proxydhcp.limits import Recent
-
-TRIES = 2
-"""DISCOVERs that get the same kind of offer before the other kind is tried."""
 
 SAME_TRY_SECONDS = 1.0
 """A DISCOVER may be heard on two interfaces; firmware repeats it after 4 s (EDK2), iPXE after 1."""
@@ -21,13 +18,17 @@ SAME_TRY_SECONDS = 1.0
 FORGET_SECONDS = 300.0
 """After this long a DISCOVER says nothing about the offer before it."""
 
+GIVEN_SECONDS = 60.0
+"""How long after its offer a loader may ask for what comes next."""
+
 
 @dataclass(slots=True)
 class _Offered:
     strategy: OfferStrategy
+    boot_file: str
     at: float
     ignored: int = 0
-    """DISCOVERs since the machine last showed that it took an offer."""
+    """Offers of this strategy since the machine last showed that it took one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +64,38 @@ class RecentBoots:
         lease = self._leases.recall(mac)
         return None if lease is None else lease.address
 
-    def strategy(self, client: BootClient, offer: BootOffer, now: float) -> OfferStrategy:
-        """Choose the strategy of the next offer to a machine.
-
-        UEFI differs: some ignores an offer that skips port 4011, some one that does not (HP, Dell;
-        pixiecore's README). What a machine does not take twice, it gets the other way.
-        """
-        self._starting.note(client.mac, True)
-        if client.kind is ClientKind.IPXE:
-            self.took_offer(client.mac)
-        if client.kind is not ClientKind.ROM or client.firmware is Firmware.BIOS:
-            return offer.strategy
-        known = self._offered.recall(client.mac)
+    def recall(self, mac: MACAddress, now: float) -> RecentBoot:
+        """Tell what a machine did lately, for the choice of its next offer."""
+        known = self._offered.recall(mac)
         if known is None:
-            known = _Offered(offer.strategy, now, ignored=1)
-            self._offered.note(client.mac, known)
-            return known.strategy
-        if now - known.at < SAME_TRY_SECONDS:
-            return known.strategy
-        if now - known.at > FORGET_SECONDS:
-            known.ignored = 0
-        if known.ignored >= TRIES:
-            known.strategy = _other(known.strategy)
-            known.ignored = 0
-        known.ignored += 1
-        known.at = now
-        return known.strategy
+            return RecentBoot()
+        age = now - known.at
+        says_nothing = age < SAME_TRY_SECONDS or age > FORGET_SECONDS
+        return RecentBoot(
+            strategy=known.strategy,
+            ignored=0 if says_nothing else known.ignored,
+            given=known.boot_file if age <= GIVEN_SECONDS else None,
+        )
+
+    def note_offer(self, client: BootClient, offer: BootOffer, now: float) -> None:
+        """Remember the offer that a machine is sent."""
+        self._starting.note(client.mac, True)
+        known = self._offered.recall(client.mac)
+        if client.kind is ClientKind.IPXE:
+            # It shows that the firmware took its offer; its own strategy is never in doubt.
+            if known is not None:
+                known.ignored = 0
+                known.boot_file, known.at = offer.boot_file, now
+            return
+        if known is None:
+            self._offered.note(client.mac, _Offered(offer.strategy, offer.boot_file, now, 1))
+            return
+        age = now - known.at
+        if age < SAME_TRY_SECONDS and known.strategy is offer.strategy:
+            return
+        is_fresh = known.strategy is offer.strategy and age <= FORGET_SECONDS
+        known.ignored = known.ignored + 1 if is_fresh else 1
+        known.strategy, known.boot_file, known.at = offer.strategy, offer.boot_file, now
 
     def took_offer(self, mac: MACAddress) -> None:
         """Note that a machine came to port 4011, or that iPXE runs on it."""
@@ -102,9 +109,3 @@ class RecentBoots:
             return False
         self._starting.note(mac, False)
         return True
-
-
-def _other(strategy: OfferStrategy) -> OfferStrategy:
-    if strategy is OfferStrategy.DIRECT:
-        return OfferStrategy.COMPATIBLE
-    return OfferStrategy.DIRECT

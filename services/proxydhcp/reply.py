@@ -8,10 +8,11 @@ from ipaddress import IPv4Address
 
 import msgspec
 
-from bootyard.boot.choice import BootOffer, OfferStrategy
+from bootyard.boot.choice import BootOffer
 from bootyard.boot.client import BootClient, ClientKind
 from bootyard.model.architecture import Firmware
 from bootyard.model.errors import MalformedPacket
+from bootyard.model.loaders import OfferStrategy
 from services.proxydhcp.identify import HTTP_CLASS, PXE_CLASS, Listener
 from services.proxydhcp.options import MessageType, OptionCode
 from services.proxydhcp.packet import (

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-import msgspec
-
-from bootyard.boot.choice import BootOffer, OfferStrategy, Silence, choose
-from bootyard.boot.client import BootClient
+from bootyard.boot.choice import BootOffer, Silence, choose
+from bootyard.boot.client import BootClient, RecentBoot
 from bootyard.model.errors import MalformedPacket
 from bootyard.model.events import IgnoreReason, OfferStage, Step
+from bootyard.model.loaders import OfferStrategy
 from bootyard.model.mac import PROBE_MAC
 from bootyard.runtime.lifecycle import EventSender
 from bootyard.runtime.log import get_logger
@@ -123,7 +122,7 @@ class Responder:
         """Answer a machine as the snapshot says."""
         snapshot = self._snapshots.snapshot
         stage = stage_of(client)
-        decision = choose(client, snapshot)
+        decision = choose(client, self._boots.recall(client.mac, heard.at), snapshot)
         if heard.listener is Listener.DHCP:
             self._events.send(
                 Step.DISCOVERED,
@@ -139,8 +138,7 @@ class Responder:
             self._ignore(heard, packet, decision.reason, decision.detail)
             return
         if heard.listener is Listener.DHCP:
-            strategy = self._boots.strategy(client, decision, heard.at)
-            decision = msgspec.structs.replace(decision, strategy=strategy)
+            self._boots.note_offer(client, decision, heard.at)
         else:
             self._boots.took_offer(client.mac)
         reply = build_reply(
@@ -174,6 +172,7 @@ class Responder:
             xid=packet.xid,
             firmware=client.firmware,
             stage=decision.stage,
+            strategy=decision.strategy,
             transport="dhcp",
             detail=decision.boot_file,
         )
@@ -228,7 +227,7 @@ class Responder:
         if isinstance(client, Silence) or unasked(packet, heard.listener) is not None:
             return
         snapshot = self._snapshots.snapshot
-        decision = choose(client, snapshot)
+        decision = choose(client, RecentBoot(), snapshot)
         reply = build_reply(
             packet,
             client,

@@ -1,9 +1,10 @@
 import pytest
 
-from bootyard.boot.choice import BootOffer, OfferStrategy, Silence, choose
-from bootyard.boot.client import BootClient, ClientKind
+from bootyard.boot.choice import BootOffer, Silence, choose
+from bootyard.boot.client import BootClient, ClientKind, RecentBoot
 from bootyard.model.architecture import ClientArchitecture, Firmware, firmware_of
 from bootyard.model.events import IgnoreReason, OfferStage
+from bootyard.model.loaders import OfferStrategy
 from bootyard.model.snapshot import Machine, Policy
 from tests.samples import MAC, OTHER_MAC, snapshot
 
@@ -49,7 +50,7 @@ def client(architecture: int, kind: ClientKind = ClientKind.ROM) -> BootClient:
     ],
 )
 def test_offers(who: BootClient, offer: tuple[str, OfferStrategy, OfferStage]) -> None:
-    chosen = choose(who, snapshot())
+    chosen = choose(who, RecentBoot(), snapshot())
     assert chosen == BootOffer(boot_file=offer[0], strategy=offer[1], stage=offer[2])
 
 
@@ -64,7 +65,7 @@ def test_offers(who: BootClient, offer: tuple[str, OfferStrategy, OfferStage]) -
     ],
 )
 def test_silence_has_a_reason(who: BootClient, policy: Policy, reason: IgnoreReason) -> None:
-    chosen = choose(who, snapshot(policy=policy))
+    chosen = choose(who, RecentBoot(), snapshot(policy=policy))
     assert isinstance(chosen, Silence)
     assert chosen.reason is reason
     assert chosen.detail
@@ -72,11 +73,11 @@ def test_silence_has_a_reason(who: BootClient, policy: Policy, reason: IgnoreRea
 
 def test_a_registered_machine_is_answered_where_unknown_ones_are_not() -> None:
     state = snapshot(Machine(mac=MAC), policy=Policy(unknown="silence"))
-    assert isinstance(choose(client(7), state), BootOffer)
+    assert isinstance(choose(client(7), RecentBoot(), state), BootOffer)
 
 
 def test_the_operator_knows_the_firmware_better() -> None:
     state = snapshot(Machine(mac=MAC, firmware=Firmware.UEFI_ARM64))
-    chosen = choose(client(7), state)
+    chosen = choose(client(7), RecentBoot(), state)
     assert isinstance(chosen, BootOffer)
     assert chosen.boot_file == "loaders/uefi-arm64/ipxe.efi"

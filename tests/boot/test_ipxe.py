@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootyard.boot.menus.ipxe import (
-    Server,
     label,
     render_first_script,
     render_local_disk,
@@ -13,6 +12,7 @@ from bootyard.boot.menus.ipxe import (
     unsafe_words,
     words,
 )
+from bootyard.boot.menus.server import Server
 from bootyard.boot.plan import BootNow, make_plan
 from bootyard.model.architecture import Firmware
 from bootyard.model.snapshot import Machine, Policy

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootyard.boot.client import RequestFacts
-from bootyard.boot.tree import BootTree, Found, Missing, NotFound, normalise
+from bootyard.boot.names import normalise
+from bootyard.boot.tree import BootTree, Found, Missing, NotFound
 from bootyard.model.events import FileClass
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Machine, Text

@@ -5,10 +5,11 @@ Options 60, 93, 94 and 97 by RFC 4578 §2; what it takes by PXE 2.1 §2.2.
 
 import pytest
 
-from bootyard.boot.choice import BootOffer, OfferStrategy, choose
-from bootyard.boot.client import BootClient, ClientKind
+from bootyard.boot.choice import BootOffer, choose
+from bootyard.boot.client import BootClient, ClientKind, RecentBoot
 from bootyard.model.architecture import ClientArchitecture, Firmware
 from bootyard.model.events import OfferStage
+from bootyard.model.loaders import OfferStrategy
 from services.proxydhcp.identify import Listener, asks_to_boot, identify, unasked
 from services.proxydhcp.packet import NOWHERE, DHCPPacket
 from services.proxydhcp.reply import build_reply, destination
@@ -42,7 +43,7 @@ def answer_to(datagram: bytes, listener: Listener) -> bytes:
     packet = DHCPPacket.parse(datagram)
     client = identify(packet)
     assert isinstance(client, BootClient)
-    offer = choose(client, samples.snapshot())
+    offer = choose(client, RecentBoot(), samples.snapshot())
     assert offer == BootOffer(boot_file=LOADER, strategy=OfferStrategy.DIRECT, stage=OfferStage.ROM)
     reply = build_reply(packet, client, offer, server=SERVER, http_port=8080, listener=listener)
     return reply.to_bytes()

@@ -6,10 +6,11 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from bootyard.boot.choice import BootOffer, OfferStrategy, Silence, choose
-from bootyard.boot.client import BootClient, ClientKind
+from bootyard.boot.choice import BootOffer, Silence, choose
+from bootyard.boot.client import BootClient, ClientKind, RecentBoot
 from bootyard.model.architecture import ClientArchitecture, Firmware
 from bootyard.model.events import IgnoreReason, OfferStage, Step
+from bootyard.model.loaders import OfferStrategy
 from bootyard.model.mac import MACAddress
 from services.proxydhcp.identify import Listener, asks_to_boot, identify, unasked
 from services.proxydhcp.packet import NOWHERE, DHCPPacket
@@ -113,12 +114,12 @@ LOADER = BootOffer(
     stage=OfferStage.ROM,
 )
 SCRIPT = BootOffer(boot_file="boot.ipxe", strategy=OfferStrategy.DIRECT, stage=OfferStage.IPXE)
-NO_LOADER = Silence(
-    reason=IgnoreReason.NO_LOADER, detail="there is no loader for http-x64 (X64_HTTP)"
+BY_HTTP = BootOffer(
+    boot_file="loaders/uefi-x64/snponly.efi", strategy=OfferStrategy.DIRECT, stage=OfferStage.HTTP
 )
-DECISIONS: dict[str, BootOffer | Silence] = {
+DECISIONS: dict[str, BootOffer] = {
     "ovmf-pxe": LOADER,
-    "ovmf-http": NO_LOADER,
+    "ovmf-http": BY_HTTP,
     "ipxe-efi": SCRIPT,
     "ipxe-rom": SCRIPT,
     "ipxe-undionly": SCRIPT,
@@ -203,7 +204,7 @@ def test_who_asks(name: str) -> None:
 
 @pytest.mark.parametrize("name", VENDOR_CLASSES)
 def test_what_it_gets(name: str) -> None:
-    assert choose(who_sent(name), samples.snapshot()) == DECISIONS[software_of(name)]
+    assert choose(who_sent(name), RecentBoot(), samples.snapshot()) == DECISIONS[software_of(name)]
 
 
 @pytest.mark.parametrize("name", VENDOR_CLASSES)

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootyard.boot.choice import BootOffer, OfferStrategy
+from bootyard.boot.choice import BootOffer
 from bootyard.boot.client import BootClient, ClientKind
 from bootyard.model.events import OfferStage
+from bootyard.model.loaders import OfferStrategy
 from services.proxydhcp.identify import Listener, identify
 from services.proxydhcp.options import MessageType
 from services.proxydhcp.packet import NOWHERE, DHCPPacket, OpCode

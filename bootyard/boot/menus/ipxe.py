@@ -5,39 +5,13 @@ Text from operators and images enters a script only through `words` and `label`:
 """
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address
 
-import msgspec
-
+from bootyard.boot.menus.server import Server
 from bootyard.boot.plan import BootNow, Plan, ShowMenu
 from bootyard.model.snapshot import LOCAL_DISK, BootTarget, Snapshot
 
 HTTP_TRIES = 5
 """How often a target is loaded over HTTP before TFTP: waits of 1, 2, 3, 4 s bridge a restart."""
-
-
-class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """Where scripts find us: the address that this machine used to reach us."""
-
-    address: IPv4Address
-    http_port: int
-    catalog_answers: bool
-    """False in what tftp renders: the menu for when the catalog is dead."""
-
-    @property
-    def catalog(self) -> str:
-        """Base URL of the catalog."""
-        return f"http://{self.address}:{self.http_port}"
-
-    @property
-    def tftp(self) -> str:
-        """Base URL of the boot tree over TFTP."""
-        return f"tftp://{self.address}"
-
-    @property
-    def tree(self) -> str:
-        """Base URL of the boot tree."""
-        return f"{self.catalog}/tree" if self.catalog_answers else self.tftp
 
 
 MACHINE_QUERY = "mac=${netX/mac}&uuid=${uuid}&buildarch=${buildarch}&platform=${platform}"

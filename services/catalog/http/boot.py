@@ -6,7 +6,8 @@ import msgspec
 from aiohttp import web
 
 from bootyard.boot.client import RequestFacts
-from bootyard.boot.menus.ipxe import Server, render_local_disk, render_plan
+from bootyard.boot.menus.ipxe import render_local_disk, render_plan
+from bootyard.boot.menus.server import Server
 from bootyard.boot.plan import ShowMenu, make_plan
 from bootyard.model.architecture import Firmware
 from bootyard.model.events import FileClass, Step, TransferOutcome
