@@ -6,10 +6,11 @@ import typer
 
 from bootyard.cli.api import with_catalog
 from bootyard.cli.documents import BootOnceDocument, MachineDocument, read
-from bootyard.cli.options import JSON, MAC
+from bootyard.cli.options import AUTO, JSON, MAC, word_of
 from bootyard.cli.output import moment, print_collection, print_json, print_table, printable
 from bootyard.model.architecture import Firmware
 from bootyard.model.document import encode
+from bootyard.model.loaders import LoaderName, OfferStrategy
 
 app = typer.Typer(help="Machines, what they start, and what they start once.")
 
@@ -19,11 +20,17 @@ COLUMNS = (
     "TARGET",
     "BOOT ONCE",
     "FIRMWARE",
+    "LOADER",
+    "OFFER",
+    "SECURE BOOT",
     "STATE",
     "TAGS",
     "KERNEL ARGUMENTS",
     "LAST BOOT",
 )
+
+
+SECURE_BOOT = {"on": True, "off": False, AUTO: None}
 
 
 @app.command("list")
@@ -52,6 +59,30 @@ def set_machine(
     firmware: Annotated[
         Firmware | None, typer.Option(help="What it boots with, when it says otherwise.")
     ] = None,
+    loader: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|auto",
+            parser=word_of(*LoaderName, AUTO),
+            help=f"Pins its boot loader: {', '.join(LoaderName)}.",
+        ),
+    ] = None,
+    offer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW|auto",
+            parser=word_of(*OfferStrategy, AUTO),
+            help=f"Pins how the loader is offered: {', '.join(OfferStrategy)}.",
+        ),
+    ] = None,
+    secure_boot: Annotated[
+        str | None,
+        typer.Option(
+            metavar="on|off|auto",
+            parser=word_of(*SECURE_BOOT),
+            help="Whether it gets the signed loaders.",
+        ),
+    ] = None,
     tag: Annotated[
         list[str] | None,
         typer.Option(metavar="T", help='May be repeated; replaces its tags, "" takes them away.'),
@@ -66,19 +97,18 @@ def set_machine(
     json: JSON = False,
 ) -> None:
     """Change a machine, or make it when it is new; what is not named stays as it is."""
-    change: dict[str, object] = {}
-    if name is not None:
-        change["name"] = name or None
-    if target is not None:
-        change["target"] = target or None
-    if firmware is not None:
-        change["firmware"] = firmware
-    if tag:
-        change["tags"] = [one for one in tag if one]
-    if kernel_args is not None:
-        change["kernel_args"] = kernel_args
-    if var:
-        change["variables"] = dict(_variable(one) for one in var)
+    said: dict[str, tuple[object, object]] = {
+        "name": (name, name or None),
+        "target": (target, target or None),
+        "firmware": (firmware, firmware),
+        "loader": (loader, None if loader == AUTO else loader),
+        "offer": (offer, None if offer == AUTO else offer),
+        "secure_boot": (secure_boot, SECURE_BOOT.get(secure_boot or AUTO)),
+        "tags": (tag or None, [one for one in tag or () if one]),
+        "kernel_args": (kernel_args, kernel_args),
+        "variables": (var or None, dict(_variable(one) for one in var or ())),
+    }
+    change = {name: value for name, (given, value) in said.items() if given is not None}
     document = with_catalog(lambda catalog: catalog.change("PATCH", "machines", mac, body=change))
     if json:
         print_json(document)
@@ -136,6 +166,9 @@ def _row(machine: MachineDocument) -> tuple[str | None, ...]:
         machine.target,
         f"{once.target} ({once.state})" if once and once.is_ahead else None,
         machine.firmware,
+        machine.loader,
+        machine.offer,
+        None if machine.secure_boot is None else "on" if machine.secure_boot else "off",
         machine.state,
         " ".join(machine.tags),
         machine.kernel_args,

@@ -1,6 +1,7 @@
 """What the commands' options share: `--json`, MAC addresses in any spelling, settings."""
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -22,6 +23,22 @@ MAC = Annotated[
     MACAddress,
     typer.Argument(metavar="MAC", parser=parse_mac, help="The machine's address, in any spelling."),
 ]
+
+
+AUTO = "auto"
+"""Leaves to Bootyard what else is pinned."""
+
+
+def word_of(*words: str) -> Callable[[str], str]:
+    """Make a parser of one of a few words; another text is wrong usage."""
+
+    def parse_word(text: str) -> str:
+        if text not in words:
+            known = ", ".join(f"'{word}'" for word in words)
+            raise typer.BadParameter(f"{text!r} is not one of {known}")
+        return text
+
+    return parse_word
 
 
 def read_settings() -> Settings:

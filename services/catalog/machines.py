@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from bootyard.model.architecture import Firmware
 from bootyard.model.document import decode, encode
 from bootyard.model.errors import RequestRefused
+from bootyard.model.loaders import LoaderName, OfferStrategy
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Machine, Policy
 from services.catalog import boot_once, rules
@@ -60,13 +61,27 @@ class MachineChange(msgspec.Struct, frozen=True, kw_only=True):
     target: str | msgspec.UnsetType | None = msgspec.UNSET
     kernel_args: str | msgspec.UnsetType = msgspec.UNSET
     firmware: Firmware | msgspec.UnsetType | None = msgspec.UNSET
+    loader: LoaderName | msgspec.UnsetType | None = msgspec.UNSET
+    offer: OfferStrategy | msgspec.UnsetType | None = msgspec.UNSET
+    secure_boot: bool | msgspec.UnsetType | None = msgspec.UNSET
     variables: dict[str, str | None] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a change of a machine is judged by, as it is at that moment."""
+
+    targets: rules.Targets
+    loaders: Collection[str]
+    """`<firmware>/<file>` of every loader that there is."""
+    firmware: Firmware | None
+    """What the machine was last seen to boot with."""
 
 
 class Machines:
     """Machines, policy and boot-once in the database; every refusal is a RequestRefused.
 
-    MAC addresses are taken in any spelling. `targets` tells what can be booted now.
+    MAC addresses are taken in any spelling. `targets` and `loaders` tell what can be booted now,
+    `firmware_of` what a machine was last seen to boot with.
     """
 
     def __init__(
@@ -74,9 +89,14 @@ class Machines:
         database: Database,
         targets: Callable[[], rules.Targets],
         clock: Callable[[], float] = time.time,
+        *,
+        loaders: Callable[[], Collection[str]] = lambda: (),
+        firmware_of: Callable[[MACAddress], Firmware | None] = lambda _: None,
     ) -> None:
         self._database = database
         self._targets = targets
+        self._loaders = loaders
+        self._firmware_of = firmware_of
         self._clock = clock
         self._listeners: list[Callable[[], None]] = []
 
@@ -95,15 +115,16 @@ class Machines:
     async def set(self, mac: str, change: MachineChange) -> MachineRecord:
         """Change a machine, making it when it is new; refused as a whole or done as a whole."""
         address = rules.check_mac(mac)
-        record = await self._database.run(_set, address, change, self._targets(), self._clock())
+        around = self._surroundings(address)
+        record = await self._database.run(_set, address, change, around, self._clock())
         self._changed()
         return record
 
     async def check(self, mac: str, change: MachineChange) -> None:
         """Raise what `set` would raise, and change nothing."""
-        await self._database.run(
-            _check, rules.check_mac(mac), change, self._targets(), self._clock()
-        )
+        address = rules.check_mac(mac)
+        around = self._surroundings(address)
+        await self._database.run(_check, address, change, around, self._clock())
 
     async def remove(self, mac: str) -> bool:
         """Forget a machine and what is armed for it; False when it was not known."""
@@ -169,6 +190,11 @@ class Machines:
             boot_once.burn, mac, boot_id, self._clock() if now is None else now
         )
 
+    def _surroundings(self, mac: MACAddress) -> Surroundings:
+        return Surroundings(
+            targets=self._targets(), loaders=self._loaders(), firmware=self._firmware_of(mac)
+        )
+
     def _changed(self) -> None:
         for listener in self._listeners:
             listener()
@@ -200,7 +226,7 @@ def _set(
     connection: sqlite3.Connection,
     mac: MACAddress,
     change: MachineChange,
-    targets: rules.Targets,
+    around: Surroundings,
     now: float,
 ) -> MachineRecord:
     before = _read(connection, mac, now) or MachineRecord(machine=Machine(mac=mac))
@@ -211,16 +237,20 @@ def _set(
         fields["tags"] = rules.check_tags(change.tags)
     if change.target is not msgspec.UNSET:
         wanted = change.target
-        fields["target"] = wanted and rules.check_standing_target(wanted, targets, mac)
+        fields["target"] = wanted and rules.check_standing_target(wanted, around.targets, mac)
     if change.kernel_args is not msgspec.UNSET:
         fields["kernel_args"] = rules.check_kernel_args(change.kernel_args)
-    if change.firmware is not msgspec.UNSET:
-        fields["firmware"] = change.firmware
+    for plain in ("firmware", "loader", "offer", "secure_boot"):
+        value = getattr(change, plain)
+        if value is not msgspec.UNSET:
+            fields[plain] = value
     variables = before.variables
     if change.variables is not msgspec.UNSET:
         merged = {**variables, **change.variables}
         variables = rules.check_variables({k: v for k, v in merged.items() if v is not None})
     machine = msgspec.structs.replace(before.machine, **fields)
+    if machine.loader is not None and fields.keys() & {"loader", "firmware"}:
+        rules.check_loader(machine.loader, machine.firmware or around.firmware, around.loaders)
     _write(connection, machine, variables)
     return msgspec.structs.replace(before, machine=machine, variables=variables)
 
@@ -229,12 +259,12 @@ def _check(
     connection: sqlite3.Connection,
     mac: MACAddress,
     change: MachineChange,
-    targets: rules.Targets,
+    around: Surroundings,
     now: float,
 ) -> None:
     connection.execute("SAVEPOINT tried")
     try:
-        _set(connection, mac, change, targets, now)
+        _set(connection, mac, change, around, now)
     finally:
         connection.execute("ROLLBACK TO tried")
 

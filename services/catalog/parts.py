@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from bootyard.model.architecture import Firmware
 from bootyard.model.mac import MACAddress
 from bootyard.runtime.interfaces import served_interfaces
 from bootyard.runtime.lifecycle import Service
@@ -48,7 +49,12 @@ def put_together(
     settings, telemetry = service.settings, service.telemetry
     database = Database.open(service.state_dir / "catalog.db", SCHEMAS)
     library = Library(settings.images_dir, settings.state_dir / "derived", database)
-    machines = Machines(database, lambda: library.targets)
+    machines = Machines(
+        database,
+        lambda: library.targets,
+        loaders=lambda: service.snapshots.snapshot.loaders,
+        firmware_of=lambda mac: _last_firmware(journal, mac),
+    )
     publisher = Publisher(
         database=database,
         library=library,
@@ -97,6 +103,11 @@ def put_together(
         burner=burner,
         library_metrics=LibraryMetrics(telemetry.registry),
     )
+
+
+def _last_firmware(journal: BootJournal, mac: MACAddress) -> Firmware | None:
+    boot = journal.timeline.latest(mac)
+    return None if boot is None else boot.firmware
 
 
 def _own_address(settings: Settings) -> IPv4Address:

@@ -1,10 +1,12 @@
 """What may be said about machines and the policy. Pure: a value comes back, or RequestRefused."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from bootyard.boot.menus.ipxe import unsafe_words
+from bootyard.model.architecture import Firmware
 from bootyard.model.errors import RequestRefused
+from bootyard.model.loaders import LOADER_FILES, LoaderName, platform_of
 from bootyard.model.mac import PROBE_MAC, MACAddress
 from bootyard.model.snapshot import LOCAL_DISK, MENU, BootTarget, TargetKind
 from services.catalog.library.answers import answers_in
@@ -121,6 +123,36 @@ def check_target(target: str, targets: Targets) -> BootTarget:
             f"use one of those that `bootyard image list` shows as ready ({known})",
         )
     return found
+
+
+def check_loader(
+    loader: LoaderName, firmware: Firmware | None, present: Container[str]
+) -> LoaderName:
+    """Check that a machine can run the loader that is pinned for it.
+
+    `firmware` is None while the machine was not seen; `present` are the files that there are, as
+    `<firmware>/<file>`.
+    """
+    if firmware in {None, Firmware.UBOOT, Firmware.OTHER}:
+        # Its processor is not known: what fits is chosen, or missed and told, when it boots.
+        return loader
+    platform = platform_of(firmware)
+    loaders = LOADER_FILES.get(platform, {})
+    there = [
+        name
+        for name, files in loaders.items()
+        if any(f"{platform}/{file}" in present for file in files)
+    ]
+    if loader in there:
+        return loader
+    cure = f"use one of {', '.join(there)}" if there else "leave it on `auto`"
+    if loader not in loaders:
+        raise RequestRefused(f"firmware {firmware} cannot run {loader}", cure)
+    files = " or ".join(loaders[loader])
+    raise RequestRefused(
+        f"there is no {loader} for firmware {firmware} here",
+        f"{cure}, or put {files} into LOADERS_DIR/{platform}",
+    )
 
 
 def check_timeout(seconds: int) -> int:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from bootyard.model.loaders import LoaderName, OfferStrategy
 from services.catalog.http.guard import host_name, load_admin_token
 from tests.catalog.http_catalog import (
     NUC,
@@ -138,6 +139,9 @@ async def test_a_machine_from_first_word_to_last(catalog: Running) -> None:
         "target": "debian-12",
         "firmware": None,
         "kernel_args": "",
+        "loader": None,
+        "offer": None,
+        "secure_boot": None,
         "boot_once": None,
         "learned": {"offer": None, "secure_boot": None},
         "state": "idle",
@@ -156,6 +160,34 @@ async def test_a_machine_from_first_word_to_last(catalog: Running) -> None:
     await ask(catalog, "DELETE", f"{V1}/machines/{NUC}", status=204)
     await refused(catalog, "GET", f"{V1}/machines/{NUC}", status=404)
     await refused(catalog, "DELETE", f"{V1}/machines/{NUC}", status=404)
+
+
+async def test_how_a_machine_boots_is_pinned(catalog: Running) -> None:
+    path = f"{V1}/machines/{NUC}"
+    pinned = await ask(
+        catalog, "PATCH", path, {"loader": "pxelinux", "offer": "compatible", "secure_boot": True}
+    )
+    how = ("loader", "offer", "secure_boot")
+    assert [pinned[key] for key in how] == ["pxelinux", "compatible", True]
+    published = catalog.service.snapshots.snapshot.machine(NUC)
+    assert published is not None
+    assert (published.loader, published.offer, published.secure_boot) == (
+        LoaderName.PXELINUX,
+        OfferStrategy.COMPATIBLE,
+        True,
+    )
+    patched = await ask(catalog, "PATCH", path, {"loader": None})
+    assert [patched[key] for key in how] == [None, "compatible", True]
+    replaced = await ask(catalog, "PUT", path, {"loader": "grub"})
+    assert [replaced[key] for key in how] == ["grub", None, None]
+
+
+async def test_a_loader_must_fit_what_the_machine_was_seen_with(catalog: Running) -> None:
+    await catalog.script(NUC_IP, NUC)
+    problem = await refused(
+        catalog, "PATCH", f"{V1}/machines/{NUC}", {"loader": "undionly"}, status=409
+    )
+    assert "firmware uefi-x64 cannot run undionly" in problem["detail"]
 
 
 async def test_variables_may_be_secrets(catalog: Running) -> None:
@@ -189,6 +221,8 @@ async def test_policy(catalog: Running) -> None:
         "local_disk_method": "exit",
         "allow": [],
         "deny": [],
+        "secure_boot": "auto",
+        "subnets": [],
     }
     changed = await ask(
         catalog, "PATCH", f"{V1}/policy", {"timeout_seconds": 3, "deny": ["5254.0012.3456"]}
@@ -211,6 +245,10 @@ async def test_policy(catalog: Running) -> None:
         ("PUT", "/machines/{mac}", {"colour": "red"}, 400),
         ("PUT", "/machines/{mac}", {"tags": None}, 400),
         ("PUT", "/machines/{mac}", {"firmware": "toaster"}, 400),
+        ("PUT", "/machines/{mac}", {"loader": "lilo"}, 400),
+        ("PUT", "/machines/{mac}", {"firmware": "bios", "loader": "shim"}, 409),
+        ("PATCH", "/machines/{mac}", {"offer": "auto"}, 400),
+        ("PATCH", "/machines/{mac}", {"secure_boot": "on"}, 400),
         ("PUT", "/machines/{mac}", "{not json", 400),
         ("PUT", "/machines/{mac}", "", 400),
         ("PUT", "/machines/{mac}", [], 400),

@@ -8,6 +8,7 @@ import pytest
 
 from bootyard.model.architecture import Firmware
 from bootyard.model.errors import RequestRefused
+from bootyard.model.loaders import LoaderName, OfferStrategy
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Machine, Policy, TargetKind
 from services.catalog.boot_once import BootOnceState
@@ -32,7 +33,14 @@ class MachinesAtHand:
         self.clock = Clock()
         self.targets = dict(TARGETS)
         self.database = open_database(base)
-        self.machines = Machines(self.database, lambda: self.targets, self.clock)
+        self.seen: dict[MACAddress, Firmware] = {}
+        self.machines = Machines(
+            self.database,
+            lambda: self.targets,
+            self.clock,
+            loaders=lambda: ("bios/undionly.kpxe", "uefi-x64/grubx64.efi"),
+            firmware_of=self.seen.get,
+        )
         self.changes = 0
         self.machines.on_change(self._count)
 
@@ -75,6 +83,36 @@ async def test_a_machine_is_made_and_changed(hand: MachinesAtHand) -> None:
     assert await hand.machines.get("5254.0012.3456") == changed
     assert await hand.machines.list() == (changed,)
     assert hand.changes == 2
+
+
+async def test_how_a_machine_boots_is_pinned(hand: MachinesAtHand) -> None:
+    change = MachineChange(
+        loader=LoaderName.SHIM, offer=OfferStrategy.MENU, secure_boot=False, name="nuc"
+    )
+    made = await hand.machines.set(MAC, change)
+    assert made.machine == Machine(
+        mac=MAC,
+        name="nuc",
+        loader=LoaderName.SHIM,
+        offer=OfferStrategy.MENU,
+        secure_boot=False,
+    )
+    left = await hand.machines.set(MAC, MachineChange(loader=None, offer=None, secure_boot=None))
+    assert left.machine == Machine(mac=MAC, name="nuc")
+    assert (await hand.machines.for_snapshot())[0] == (left.machine,)
+
+
+async def test_a_loader_fits_the_firmware_that_was_seen_or_is_said(hand: MachinesAtHand) -> None:
+    hand.seen[MAC] = Firmware.BIOS
+    with pytest.raises(RequestRefused, match="firmware bios cannot run grub; use one of undionly"):
+        await hand.machines.set(MAC, MachineChange(loader=LoaderName.GRUB))
+    fits = MachineChange(loader=LoaderName.GRUB, firmware=Firmware.UEFI_X64)
+    before = await hand.machines.set(MAC, fits)
+    with pytest.raises(RequestRefused, match="firmware bios cannot run grub"):
+        await hand.machines.set(MAC, MachineChange(firmware=None))
+    assert await hand.machines.get(MAC) == before
+    renamed = await hand.machines.set(MAC, MachineChange(name="nuc"))
+    assert renamed.machine.loader is LoaderName.GRUB
 
 
 async def test_a_machine_that_nobody_knows(hand: MachinesAtHand) -> None:

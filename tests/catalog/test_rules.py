@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from bootyard.model.architecture import Firmware
 from bootyard.model.errors import RequestRefused
+from bootyard.model.loaders import LoaderName
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import BootTarget, Policy, TargetKind
 from services.catalog import rules
@@ -19,6 +21,10 @@ TARGETS = {
         make_target("debian-12-auto", TargetKind.UNATTENDED),
     )
 }
+LOADERS = (
+    *("bios/undionly.kpxe", "bios/pxelinux.0"),
+    *("uefi-x64/snponly.efi", "uefi-x64/shimx64.efi", "uefi-x64/mmx64.efi"),
+)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +68,26 @@ def test_addresses_in_any_spelling(text: str) -> None:
             "debian-12-auto erases the machine without asking",
             "`bootyard machine boot-once 52:54:00:12:34:56 debian-12-auto`",
         ),
+        (
+            lambda: rules.check_loader(LoaderName.GRUB, Firmware.BIOS, LOADERS),
+            "firmware bios cannot run grub",
+            "one of undionly, pxelinux$",
+        ),
+        (
+            lambda: rules.check_loader(LoaderName.PXELINUX, Firmware.HTTP_X64, LOADERS),
+            "firmware http-x64 cannot run pxelinux",
+            "one of snponly, shim$",
+        ),
+        (
+            lambda: rules.check_loader(LoaderName.SNPONLY, Firmware.UEFI_ARM64, LOADERS),
+            "no snponly for firmware uefi-arm64 here",
+            "leave it on `auto`, or put snponly.efi into LOADERS_DIR/uefi-arm64",
+        ),
+        (
+            lambda: rules.check_loader(LoaderName.IPXE, Firmware.PI, LOADERS),
+            "firmware pi cannot run ipxe",
+            "leave it on `auto`$",
+        ),
         (lambda: rules.check_timeout(-1), "-1 seconds", "0 .* 3600"),
         (lambda: rules.check_timeout(3601), "3601 seconds", "0 .* 3600"),
         (lambda: rules.check_expiry(0), "0 minutes", "1 to"),
@@ -86,6 +112,21 @@ def test_what_is_fine_comes_back_clean() -> None:
     )
     assert rules.check_variables({"disk": "/dev/sda"}) == {"disk": "/dev/sda"}
     assert rules.check_expiry(30) == 30
+
+
+@pytest.mark.parametrize(
+    ("loader", "firmware"),
+    [
+        (LoaderName.PXELINUX, Firmware.BIOS),
+        (LoaderName.SHIM, Firmware.UEFI_X64),
+        (LoaderName.SNPONLY, Firmware.HTTP_X64),
+        (LoaderName.GRUB, None),
+        (LoaderName.GRUB, Firmware.UBOOT),
+        (LoaderName.GRUB, Firmware.OTHER),
+    ],
+)
+def test_loaders_that_may_be_pinned(loader: LoaderName, firmware: Firmware | None) -> None:
+    assert rules.check_loader(loader, firmware, LOADERS) is loader
 
 
 @pytest.mark.parametrize("target", ["menu", "local-disk", "live", "debian-12"])

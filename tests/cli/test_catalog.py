@@ -101,6 +101,24 @@ def test_a_machine_is_made_changed_and_forgotten(host: BootHost) -> None:
     assert "52:54:00:00:00:01" in again.stderr
 
 
+def test_how_a_machine_boots_is_pinned_and_left_to_us_again(host: BootHost) -> None:
+    pinned = read_json(
+        *(host, "machine", "set", "525400000004", "--firmware", "bios", "--loader", "undionly"),
+        *("--offer", "menu", "--secure-boot", "off"),
+    )
+    assert (pinned["loader"], pinned["offer"], pinned["secure_boot"]) == ("undionly", "menu", False)
+    assert "undionly" in host.run("machine", "list").stdout
+    refused = host.run("machine", "set", "525400000004", "--loader", "grub")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("bootyard: firmware bios cannot run grub; use one of undionly")
+    left = read_json(
+        *(host, "machine", "set", "525400000004"),
+        *("--loader", "auto", "--offer", "auto", "--secure-boot", "auto"),
+    )
+    assert (left["loader"], left["offer"], left["secure_boot"]) == (None, None, None)
+    assert host.run("machine", "remove", "525400000004").returncode == 0
+
+
 def test_a_refusal_says_why_and_what_to_do(host: BootHost) -> None:
     refused = host.run("machine", "set", "525400000002", "--target", "windows")
     assert refused.returncode == 1

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bootyard.model.architecture import Firmware
 from bootyard.model.document import DocumentInvalid, decode, encode
+from bootyard.model.loaders import LoaderName, OfferStrategy
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Policy
 from services.catalog.http.problems import Problem
@@ -27,6 +28,9 @@ class MachineBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     target: str | None = None
     kernel_args: str = ""
     firmware: Firmware | None = None
+    loader: LoaderName | None = None
+    offer: OfferStrategy | None = None
+    secure_boot: bool | None = None
     variables: dict[str, str] = {}
 
     def as_change(self, variables_before: dict[str, str]) -> MachineChange:
@@ -38,6 +42,9 @@ class MachineBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             target=self.target,
             kernel_args=self.kernel_args,
             firmware=self.firmware,
+            loader=self.loader,
+            offer=self.offer,
+            secure_boot=self.secure_boot,
             variables={**gone, **self.variables},
         )
 

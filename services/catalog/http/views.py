@@ -6,6 +6,7 @@ import msgspec
 
 from bootyard.model.architecture import Firmware
 from bootyard.model.events import BootOutcome, MachineState, Step
+from bootyard.model.loaders import LoaderName, OfferStrategy
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import BootTarget, TargetKind
 from services.catalog.boots.boot import Boot, BootStep
@@ -70,6 +71,9 @@ class MachineView(msgspec.Struct, frozen=True, kw_only=True):
     target: str | None
     firmware: Firmware | None
     kernel_args: str
+    loader: LoaderName | None
+    offer: OfferStrategy | None
+    secure_boot: bool | None
     boot_once: BootOnceView | None
     learned: LearnedView
     state: MachineState
@@ -150,6 +154,9 @@ def machine_view(
         target=machine.target,
         firmware=machine.firmware or (last_boot.firmware if last_boot else None),
         kernel_args=machine.kernel_args,
+        loader=machine.loader,
+        offer=machine.offer,
+        secure_boot=machine.secure_boot,
         boot_once=None
         if armed is None
         else BootOnceView(
