@@ -20,18 +20,37 @@ from tests.lab.console import Listener, Qmp, SerialConsole
 from tests.lab.network import Lab
 from tests.lab.processes import LabError, Process, wait_until
 
-Kind = Literal["uefi-x64", "http-x64", "bios"]
+Kind = Literal["uefi-x64", "http-x64", "secure-boot", "ia32", "arm64", "bios"]
 
-_OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
-_OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+
+@dataclass(frozen=True)
+class _Uefi:
+    """Firmware on two flash chips: its code, and the variables that it starts with."""
+
+    code: Path
+    variables: Path
 
 
 @dataclass(frozen=True)
 class _Profile:
     """What one kind of machine adds to the QEMU command line."""
 
-    ovmf: bool
+    uefi: _Uefi | None
     arguments: Sequence[str]
+    qemu: str = "qemu-system-x86_64"
+
+
+_OVMF = Path("/usr/share/OVMF")
+_AAVMF = Path("/usr/share/AAVMF")
+_X64 = _Uefi(_OVMF / "OVMF_CODE_4M.fd", _OVMF / "OVMF_VARS_4M.fd")
+_X64_WITH_KEYS = _Uefi(_OVMF / "OVMF_CODE_4M.ms.fd", _OVMF / "OVMF_VARS_4M.ms.fd")
+"""Has Microsoft's keys and enforces Secure Boot."""
+_IA32 = _Uefi(_OVMF / "OVMF32_CODE_4M.secboot.fd", _OVMF / "OVMF32_VARS_4M.fd")
+"""Could enforce Secure Boot, but has no keys: it starts anything."""
+_ARM64 = _Uefi(_AAVMF / "AAVMF_CODE.fd", _AAVMF / "AAVMF_VARS.fd")
+
+# The variables of such firmware are written in system management mode only.
+_Q35_WITH_SMM = ("-M", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on")
 
 
 _WITHOUT_PXE = tuple(
@@ -40,10 +59,16 @@ _WITHOUT_PXE = tuple(
     for word in ("-fw_cfg", f"name=opt/org.tianocore/IPv{version}PXESupport,string=n")
 )
 _PROFILES: Mapping[Kind, _Profile] = {
-    "uefi-x64": _Profile(ovmf=True, arguments=("-M", "q35")),
-    "http-x64": _Profile(ovmf=True, arguments=("-M", "q35", *_WITHOUT_PXE)),
+    "uefi-x64": _Profile(_X64, ("-M", "q35")),
+    "http-x64": _Profile(_X64, ("-M", "q35", *_WITHOUT_PXE)),
+    "secure-boot": _Profile(_X64_WITH_KEYS, _Q35_WITH_SMM),
+    "ia32": _Profile(_IA32, _Q35_WITH_SMM),
+    # Without pauth-impdef QEMU spends most of its time on pointer authentication.
+    "arm64": _Profile(
+        _ARM64, ("-M", "virt", "-cpu", "max,pauth-impdef=on"), qemu="qemu-system-aarch64"
+    ),
     # Without graphics SeaBIOS copies its screen to the serial port and reads keys from it.
-    "bios": _Profile(ovmf=False, arguments=("-M", "q35,graphics=off", "-vga", "none")),
+    "bios": _Profile(None, ("-M", "q35,graphics=off", "-vga", "none")),
 }
 
 
@@ -176,13 +201,13 @@ class Machine:
 
     def _command(self, serial: Path, control: Path) -> list[str]:
         profile = _PROFILES[self.kind]
-        # OVMF has its own driver; the option ROM would be a second, older iPXE.
-        rom = ",romfile=" if profile.ovmf else ""
+        # UEFI has its own driver; the option ROM would be a second, older iPXE.
+        rom = ",romfile=" if profile.uefi else ""
         return [
-            *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-m", str(self._memory_mb)),
+            *(profile.qemu, "-accel", "tcg,thread=multi", "-m", str(self._memory_mb)),
             *("-name", self.name, "-nodefaults", "-display", "none", *profile.arguments),
             *("-uuid", str(uuid5(NAMESPACE_OID, self.mac))),  # as in option 97
-            *(self._pflash() if profile.ovmf else ()),
+            *(self._pflash(profile.uefi) if profile.uefi else ()),
             *("-netdev", f"tap,id=lan,ifname={self._tap},script=no,downscript=no"),
             *("-device", f"virtio-net-pci,netdev=lan,bootindex=1,mac={self.mac}{rom}"),
             *("-device", "virtio-rng-pci"),  # OVMF boots from no network without entropy
@@ -192,12 +217,12 @@ class Machine:
             *self._extra,
         ]
 
-    def _pflash(self) -> list[str]:
+    def _pflash(self, uefi: _Uefi) -> list[str]:
         variables = self.lab.work / f"{self.name}.vars.fd"
         if not variables.exists():
-            shutil.copyfile(_OVMF_VARS, variables)
+            shutil.copyfile(uefi.variables, variables)
         return [
-            *("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_OVMF_CODE}"),
+            *("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={uefi.code}"),
             *("-drive", f"if=pflash,unit=1,format=raw,file={variables}"),
         ]
 
