@@ -110,12 +110,26 @@ class BootDocument(msgspec.Struct, frozen=True):
         return self.outcome == "running"
 
 
+class SubnetDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """TFTP settings of one subnet; None: as everywhere."""
+
+    network: str
+    max_block_size: int | None = None
+    max_window_size: int | None = None
+    retry_seconds: float | None = None
+    tries: int | None = None
+
+
 class PolicyDocument(msgspec.Struct, frozen=True):
     """What machines get that have no target of their own."""
 
     default: str
     timeout_seconds: int
     unknown: str
+    secure_boot: str | None = None
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    subnets: tuple[SubnetDocument, ...] = ()
 
 
 def read(document: bytes | msgspec.Raw, shape: type[T]) -> T:

@@ -7,9 +7,10 @@ import msgspec
 
 from bootyard.model.document import decode, encode
 from bootyard.model.errors import RequestRefused
-from bootyard.model.snapshot import Policy
+from bootyard.model.snapshot import Policy, SubnetRule
 from services.catalog import rules
 from services.catalog.database import read_property, write_property
+from services.catalog.subnets import check_subnets
 
 PROPERTY = "policy"
 
@@ -26,6 +27,8 @@ class PolicyChange(msgspec.Struct, frozen=True, kw_only=True):
     local_disk_method: Literal["exit", "sanboot", "poweroff"] | msgspec.UnsetType = msgspec.UNSET
     allow: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     deny: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    secure_boot: Literal["auto", "always", "never"] | msgspec.UnsetType = msgspec.UNSET
+    subnets: tuple[SubnetRule, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 def changed_policy(before: Policy, change: PolicyChange, targets: rules.Targets) -> Policy:
@@ -37,7 +40,9 @@ def changed_policy(before: Policy, change: PolicyChange, targets: rules.Targets)
     }
     for name in ("allow", "deny"):
         if name in fields:
-            fields[name] = tuple(dict.fromkeys(map(rules.check_mac, fields[name])))
+            fields[name] = rules.check_macs(fields[name])
+    if "subnets" in fields:
+        fields["subnets"] = check_subnets(fields["subnets"])
     try:
         policy = msgspec.convert(
             msgspec.structs.asdict(msgspec.structs.replace(before, **fields)),

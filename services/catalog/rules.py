@@ -1,7 +1,7 @@
 """What may be said about machines and the policy. Pure: a value comes back, or RequestRefused."""
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from bootyard.boot.menus.ipxe import unsafe_words
 from bootyard.model.architecture import Firmware
@@ -17,6 +17,8 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 MAX_KERNEL_ARGS = 1024
 MAX_VALUE = 8192
 MAX_ENTRIES = 64
+MAX_LISTED = 1000
+"""Machines that are allowed or denied: every packet is looked up in them."""
 MAX_TIMEOUT_SECONDS = 3600
 MAX_EXPIRES_MINUTES = 7 * 24 * 60
 
@@ -37,6 +39,14 @@ def check_mac(text: str) -> MACAddress:
     if mac == PROBE_MAC:
         raise RequestRefused(f"{mac} is kept for health checks", "give the machine's own address")
     return mac
+
+
+def check_macs(texts: Iterable[str]) -> tuple[MACAddress, ...]:
+    """Read a list of machines; each is kept once."""
+    macs = tuple(dict.fromkeys(map(check_mac, texts)))
+    if len(macs) > MAX_LISTED:
+        raise RequestRefused(f"{len(macs)} machines are too many", f"list at most {MAX_LISTED}")
+    return macs
 
 
 def check_name(name: str) -> str:

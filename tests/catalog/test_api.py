@@ -232,6 +232,23 @@ async def test_policy(catalog: Running) -> None:
     assert await ask(catalog, "PUT", f"{V1}/policy", {}) == before
 
 
+async def test_the_policy_of_secure_boot_and_subnets(catalog: Running) -> None:
+    rules = [
+        {"network": "198.51.100.0/24", "max_block_size": 1300, "max_window_size": 4},
+        {"network": "198.51.100.0/25", "retry_seconds": 2.5, "tries": 8},
+    ]
+    changed = await ask(
+        catalog, "PATCH", f"{V1}/policy", {"secure_boot": "always", "subnets": rules[::-1]}
+    )
+    assert (changed["secure_boot"], changed["subnets"]) == ("always", rules)
+    published = catalog.service.snapshots.snapshot.policy
+    assert [rule.network for rule in published.subnets] == ["198.51.100.0/24", "198.51.100.0/25"]
+    patched = await ask(catalog, "PATCH", f"{V1}/policy", {"timeout_seconds": 3})
+    assert patched == {**changed, "timeout_seconds": 3}
+    replaced = await ask(catalog, "PUT", f"{V1}/policy", {"subnets": rules[:1]})
+    assert (replaced["secure_boot"], replaced["subnets"]) == ("auto", rules[:1])
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
@@ -260,6 +277,11 @@ async def test_policy(catalog: Running) -> None:
         ("PATCH", "/policy", {"timeout_seconds": -1}, 409),
         ("PATCH", "/policy", {"unknown": "dance"}, 400),
         ("PATCH", "/policy", {"allow": ["nonsense"]}, 409),
+        ("PATCH", "/policy", {"secure_boot": "on"}, 400),
+        ("PATCH", "/policy", {"subnets": [{"network": "198.51.100.7/24", "tries": 3}]}, 409),
+        ("PUT", "/policy", {"subnets": [{"network": "198.51.100.0/24", "block": 3}]}, 400),
+        ("PUT", "/policy", {"subnets": [{"network": "198.51.100.0/24", "tries": "3"}]}, 400),
+        ("PUT", "/policy", {"subnets": [{"tries": 3}]}, 400),
         ("DELETE", "/images/nothing", None, 404),
         ("GET", "/boots/b-999", None, 404),
         ("GET", "/boots/nonsense", None, 404),

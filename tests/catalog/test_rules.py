@@ -157,6 +157,8 @@ def test_a_policy_is_changed_field_by_field() -> None:
         (PolicyChange(unknown="reboot"), "no policy"),  # type: ignore[arg-type]
         (PolicyChange(local_disk_method="kexec"), "no policy"),  # type: ignore[arg-type]
         (PolicyChange(allow=("x",)), "not a MAC address"),
+        (PolicyChange(deny=tuple(f"5254{n:08x}" for n in range(1001))), "1001 machines are too"),
+        (PolicyChange(secure_boot="on"), "no policy"),  # type: ignore[arg-type]
     ],
 )
 def test_policies_that_are_refused(change: PolicyChange, problem: str) -> None:

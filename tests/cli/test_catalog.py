@@ -156,6 +156,50 @@ def test_the_policy_is_shown_and_set(host: BootHost) -> None:
     assert host.run("policy", "set", "--default", "menu", "--unknown", "menu").returncode == 0
 
 
+def test_machines_are_listed_in_the_policy_and_taken_off_it(host: BootHost) -> None:
+    first, second = "52:54:00:00:00:05", "52:54:00:00:00:06"
+    policy = read_json(
+        *(host, "policy", "set", "--secure-boot", "never"),
+        *("--deny", "525400000005", "--deny", second, "--allow", MAC),
+    )
+    assert (policy["deny"], policy["allow"]) == ([first, second], [MAC])
+    assert policy["secure_boot"] == "never"
+    shown = host.run("policy", "set", "--no-deny", first, "--no-allow", MAC, "--deny", second)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "never" in shown.stdout
+    assert second in shown.stdout
+    assert first not in shown.stdout
+    policy = read_json(host, "policy", "set", "--no-deny", second, "--secure-boot", "auto")
+    assert (policy["deny"], policy["allow"]) == ([], [])
+
+
+def test_subnets_have_tftp_settings_of_their_own(host: BootHost) -> None:
+    vpn, all_of_it = "198.51.100.0/24", "198.51.0.0/16"
+    assert host.run("policy", "subnet", vpn, "--max-block-size", "1300").returncode == 0
+    shown = host.run("policy", "subnet", all_of_it, "--retry-seconds", "1.5")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "1.5 s" in shown.stdout
+    policy = read_json(host, "policy", "subnet", "198.51.100.0/255.255.255.0", "--tries", "8")
+    assert policy["subnets"] == [
+        {"network": all_of_it, "retry_seconds": 1.5},
+        {"network": vpn, "max_block_size": 1300, "tries": 8},
+    ]
+    assert "1300" in host.run("policy", "show").stdout
+    refused = host.run("policy", "subnet", "198.51.100.7/24", "--tries", "8")
+    assert refused.returncode == 1
+    assert "write 198.51.100.0/24" in refused.stderr
+    refused = host.run("policy", "subnet", vpn, "--max-block-size", "9")
+    assert refused.returncode == 1
+    assert "use 512 to 65464" in refused.stderr
+    assert read_json(host, "policy", "show") == policy
+    refused = host.run("policy", "subnet", "203.0.113.0/24", "--remove")
+    assert refused.returncode == 1
+    assert f"there are settings for: {all_of_it}, {vpn}" in refused.stderr
+    for network in (vpn, all_of_it):
+        assert host.run("policy", "subnet", network, "--remove").returncode == 0
+    assert read_json(host, "policy", "show")["subnets"] == []
+
+
 def test_another_token_is_refused(host: BootHost) -> None:
     token = "not-the-one-the-catalog-has"
     done = host.run("policy", "set", "--timeout", "5", BOOTYARD_ADMIN_TOKEN=token)

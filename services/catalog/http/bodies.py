@@ -10,7 +10,7 @@ from bootyard.model.architecture import Firmware
 from bootyard.model.document import DocumentInvalid, decode, encode
 from bootyard.model.loaders import LoaderName, OfferStrategy
 from bootyard.model.mac import MACAddress
-from bootyard.model.snapshot import Policy
+from bootyard.model.snapshot import Policy, SubnetRule
 from services.catalog.http.problems import Problem
 from services.catalog.machines import DEFAULT_EXPIRES_MINUTES, MachineChange
 from services.catalog.policy import PolicyChange
@@ -53,6 +53,10 @@ class MachinePatch(MachineChange, frozen=True, kw_only=True, forbid_unknown_fiel
     """What to change of a machine; null takes a field away."""
 
 
+class SubnetBody(SubnetRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """TFTP settings of one network."""
+
+
 class PolicyBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The policy as a whole: what is left out gets its default."""
 
@@ -62,6 +66,8 @@ class PolicyBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     local_disk_method: Literal["exit", "sanboot", "poweroff"] = Policy().local_disk_method
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    secure_boot: Literal["auto", "always", "never"] = Policy().secure_boot
+    subnets: tuple[SubnetBody, ...] = ()
 
     def as_change(self) -> PolicyChange:
         """Make it the change that sets every field."""
@@ -69,7 +75,9 @@ class PolicyBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class PolicyPatch(PolicyChange, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to change of the policy."""
+    """What to change of the policy; a list is replaced as a whole."""
+
+    subnets: tuple[SubnetBody, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class BootOnceBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
