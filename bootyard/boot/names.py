@@ -6,6 +6,8 @@ U-Boot `cmd/pxe.c`, raspberrypi documentation `boot-net.adoc`.
 
 import re
 
+from bootyard.model.events import FileClass
+
 MAX_PATH = 255
 UNTERMINATED = "\xff\ufffd\udcff "
 
@@ -21,8 +23,31 @@ _GRUB_FOLDER = re.compile(
     r"|grub|grub/[a-z0-9_]+-efi|boot/grub|loaders/[a-z0-9-]+"
     r"|debian-installer/[a-z0-9]+/grub|efi/[a-z0-9_-]+"
 )
-_PXELINUX_CONFIG = re.compile(rf"(?:loaders/([a-z0-9-]+)/)?pxelinux\.cfg/(?:{_CANDIDATE}|default)")
+_PXELINUX_CONFIG = re.compile(
+    rf"(?:loaders/([a-z0-9-]+)/)?pxelinux\.cfg/(?:{_CANDIDATE}|default(?:-[a-z0-9_]+)*)"
+)
+_BESIDE_LOADER = re.compile(r"loaders/[a-z0-9-]+/(?=images/)", re.IGNORECASE)
 _PI_PREFIX = re.compile(rf"(?:[0-9a-f]{{8}}|{_MAC})/")
+
+_PI_CLASSES = (
+    (re.compile(r"bootcode\.bin|start[a-z0-9_]*\.elf"), FileClass.LOADER),
+    (re.compile(r"kernel[a-z0-9_]*\.img|vmlinuz.*"), FileClass.KERNEL),
+    (re.compile(r"(?:initramfs|initrd).*"), FileClass.INITRD),
+)
+
+_NORMAL_MISS = re.compile(
+    # shim asks for updates of its revocations and for more certificates before its second stage.
+    r"(?:.*/)?(?:revocations(?:_[a-z]+)?|shim_certificate_\d+)\.efi"
+    # A GRUB whose modules are built in asks for their lists, and for a font before any menu.
+    r"|(?:.*/)?(?:command|fs|crypto|terminal|parttool|video|moddep|partmap)\.lst"
+    r"|(?:.*/)?[a-z0-9_-]+\.pf2"
+    # Raspberry Pi: signatures, updates of its EEPROM, and what few boards or setups have.
+    r"|(?:.*/)?(?:bootsig\.bin|boot\.(?:sig|img)|(?:autoboot|bootcfg)\.txt|dt-blob\.bin)"
+    r"|(?:.*/)?(?:recovery|recover4?)\.elf|(?:.*/)?(?:pieeprom|vl805|recovery)\.[a-z]{3}"
+    r"|(?:.*/)?armstub[a-z0-9_-]*\.bin"
+    # U-Boot: its script, and what it asks for when no DHCP server named a file.
+    r"|boot\.scr(?:\.uimg)?|[0-9a-f]{8}\.img"
+)
 
 
 def normalise(path: str) -> str | None:
@@ -66,6 +91,22 @@ def pxelinux_config(name: str) -> str | None:
     """Name the firmware in whose folder pxelinux asks for its menu: "" at the root, else None."""
     found = _PXELINUX_CONFIG.fullmatch(name)
     return None if found is None else found[1] or ""
+
+
+def without_loader_folder(name: str) -> str:
+    """Take off the folder that pxelinux and U-Boot put before the files their menu names."""
+    return _BESIDE_LOADER.sub("", name, count=1)
+
+
+def is_normal_miss(name: str) -> bool:
+    """Tell whether a loader only looks whether there is such a file, and goes on without."""
+    return _NORMAL_MISS.fullmatch(name) is not None
+
+
+def pi_file_class(file: str) -> FileClass:
+    """Tell what a file of a Raspberry Pi is for: no script of ours names its kernel to it."""
+    last = file.rpartition("/")[2]
+    return next((c for pattern, c in _PI_CLASSES if pattern.fullmatch(last)), FileClass.IMAGE)
 
 
 def without_pi_prefix(name: str) -> str:

@@ -49,7 +49,8 @@ def make_plan(
     if armed is not None:
         return BootNow(target=armed)
     policy = snapshot.policy
-    fitting = [t for t in snapshot.targets.values() if fits(t, snapshot, firmware)]
+    in_menus = (t for t in snapshot.targets.values() if t.loader != "pi")
+    fitting = [t for t in in_menus if fits(t, snapshot, firmware)]
     selectable = {t.id: t for t in fitting if t.kind is not TargetKind.UNATTENDED}
     wanted = _wanted(snapshot, machine)
     target = selectable.get(wanted)

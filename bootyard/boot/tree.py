@@ -18,12 +18,15 @@ from bootyard.boot.names import (
     is_grub_first_script,
     is_ipxe_first_script,
     normalise,
+    pi_file_class,
     pxelinux_config,
+    without_loader_folder,
     without_pi_prefix,
 )
 from bootyard.boot.plan import make_plan
 from bootyard.model.architecture import Firmware
 from bootyard.model.events import FileClass
+from bootyard.model.loaders import platform_of
 from bootyard.model.snapshot import Content, Image, Slice, Snapshot, Text
 
 
@@ -59,6 +62,9 @@ class NotFound(msgspec.Struct, frozen=True, kw_only=True):
     reason: Missing
 
 
+MODULE = ".c32"
+"""What pxelinux's and syslinux.efi's modules are called, for every firmware alike."""
+
 BARE_NAMES_OF = (Firmware.UEFI_X64, Firmware.BIOS, Firmware.UEFI_IA32, Firmware.UEFI_ARM64)
 """Whose loaders a bare name means when nothing is known of the machine, in this order."""
 
@@ -80,6 +86,7 @@ class BootTree:
         name = normalise(path)
         if name is None:
             return NotFound(path=path, reason=Missing.FORBIDDEN)
+        name = without_loader_folder(name)
         found = self._find(name, name.casefold(), request)
         return found or NotFound(path=name, reason=Missing.NO_SUCH_FILE)
 
@@ -125,15 +132,15 @@ class BootTree:
         self, name: str, language: Language, request: RequestFacts, folder: str = ""
     ) -> Found:
         machine = self.snapshot.machine(request.mac)
-        firmware = (machine and machine.firmware) or request.firmware
-        plan = make_plan(self.snapshot, machine, firmware or None)
-        server, kernel_args = self._server(request), machine.kernel_args if machine else ""
+        override = machine.firmware if machine is not None else None
+        seen = _firmware_named(folder) or request.firmware
+        plan = make_plan(self.snapshot, machine, override or seen)
+        kernel_args = machine.kernel_args if machine is not None else ""
         if language == "pxelinux":
-            modules = _firmware_named(folder) or request.firmware
-            text = pxelinux.render_plan(plan, server, self.snapshot, kernel_args, modules)
+            text = pxelinux.render_plan(plan, self.snapshot, kernel_args, seen or override)
         else:
             render = grub.render_plan if language == "grub" else ipxe.render_plan
-            text = render(plan, server, self.snapshot, kernel_args)
+            text = render(plan, self._server(request), self.snapshot, kernel_args)
         return Found(
             path=name,
             content=Text(text.encode()),
@@ -156,22 +163,31 @@ class BootTree:
     def _bare_loader(self, name: str, folded: str, request: RequestFacts) -> Found | None:
         """Find a loader that is asked for at the root, as other servers' recipes name it.
 
-        A module's name is the same for every firmware: the machine's own comes first.
+        Some names are the same for every firmware: the machine's own comes first. A module runs
+        only in the loader that asks for it, whatever the operator said of the machine.
         """
-        own = request.firmware
-        for firmware in (*((own,) if own is not None else ()), *BARE_NAMES_OF):
-            found = self._loader(name, f"{firmware}/{folded}")
-            if found is not None:
-                return found
-        return None
+        seen = request.firmware
+        if folded.endswith(MODULE) and seen is not None:
+            return self._loader(name, f"{seen}/{folded}")
+        machine = self.snapshot.machine(request.mac)
+        override = machine.firmware if machine is not None else None
+        own = [platform_of(firmware) for firmware in (override, seen) if firmware is not None]
+        names = (f"{firmware}/{folded}" for firmware in (*own, *BARE_NAMES_OF))
+        key = next((key for key in names if key in self._loaders), None)
+        return None if key is None else self._loader(name, key)
 
     def _pi_file(self, name: str, folded: str, request: RequestFacts) -> Found | None:
         """Find a file of a Raspberry Pi, which asks below its serial number, its MAC, and flat."""
         target = pi_target(self.snapshot, self.snapshot.machine(request.mac))
         if target is None:
             return None
-        image = self.snapshot.images[target.image]
-        return self._file_of(image, name, without_pi_prefix(folded))
+        file = without_pi_prefix(folded)
+        found = self._file_of(self.snapshot.images[target.image], name, file)
+        if found is None:
+            return None
+        role = self._roles.get((target.image, file)) or pi_file_class(file)
+        firmware = Firmware.PI if role is FileClass.LOADER else None
+        return msgspec.structs.replace(found, file_class=role, firmware=firmware)
 
     def _chain_file(self, name: str, folded: str, request: RequestFacts) -> Found | None:
         """Find what a vendor's shim and GRUB ask for beside themselves.

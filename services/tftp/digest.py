@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from bootyard.model.architecture import Firmware
 from bootyard.model.events import FileClass, Step, TransferOutcome
 from bootyard.model.mac import MACAddress
 
@@ -17,6 +18,8 @@ class TransferSubject(msgspec.Struct, frozen=True, kw_only=True):
     file_class: FileClass
     script: Literal["first", "menu"] | None
     image: str | None
+    firmware: Firmware | None = None
+    """Whose loader it is: where no DHCP of the machine was heard, nothing else tells."""
     client_ip: IPv4Address
     client_port: int
     server_address: IPv4Address

@@ -50,6 +50,7 @@ class Reporter:
                 ip=subject.client_ip,
                 path=subject.path,
                 image=subject.image,
+                firmware=subject.firmware,
                 transport="tftp",
                 bytes=digest.bytes,
                 seconds=round(digest.seconds, 6),

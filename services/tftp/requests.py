@@ -4,6 +4,7 @@ from collections import Counter
 from ipaddress import IPv4Address
 
 from bootyard.boot.client import RequestFacts
+from bootyard.boot.names import is_normal_miss
 from bootyard.boot.tree import Found, Missing, NotFound
 from bootyard.model.errors import TFTPErrorCode, TransferRefused
 from bootyard.model.mac import PROBE_MAC
@@ -14,6 +15,7 @@ from services.tftp.admission import Arrival
 from services.tftp.content import ContentStore, SourceChanged
 from services.tftp.digest import TransferDigest, TransferSubject
 from services.tftp.engine import Engine, Order, Peer
+from services.tftp.loaded import LoadedFirmware
 from services.tftp.metrics import RejectReason, TFTPMetrics
 from services.tftp.netascii import NetasciiSource
 from services.tftp.options import Limits, negotiate
@@ -29,11 +31,22 @@ HEALTH_FILE = ".health"
 
 
 class Refused(TransferRefused):
-    """A request that is answered with an ERROR and counted by `reason` (None: not found)."""
+    """A request that is answered with an ERROR and counted by `reason` (None: not found).
 
-    def __init__(self, code: TFTPErrorCode, message: str, reason: RejectReason | None) -> None:
+    `is_normal`: the client only looked whether there is such a file.
+    """
+
+    def __init__(
+        self,
+        code: TFTPErrorCode,
+        message: str,
+        reason: RejectReason | None,
+        *,
+        is_normal: bool = False,
+    ) -> None:
         super().__init__(code, message)
         self.reason = reason
+        self.is_normal = is_normal
 
 
 class RequestDesk:
@@ -52,6 +65,7 @@ class RequestDesk:
         self._metrics = metrics
         self._running: dict[Peer, ReadRequest] = {}
         self._per_client: Counter[IPv4Address] = Counter()
+        self._loaded = LoadedFirmware()
 
     def read(self, request: ReadRequest, arrival: Arrival, limits: Limits) -> None:
         """Serve an RRQ; raises Refused."""
@@ -69,8 +83,11 @@ class RequestDesk:
             server_address=arrival.local_address,
             transport="tftp",
             mac=neighbours.mac_of(arrival.source),
+            firmware=self._loaded.of(arrival.source),
         )
         found = self._find(request, facts)
+        if found.firmware is not None:
+            self._loaded.remember(arrival.source, found.firmware)
         subject = _subject(found, facts, arrival.port)
         if not subject.is_probe_of_ours:
             self._make_room()
@@ -108,8 +125,13 @@ class RequestDesk:
                 raise Refused(
                     TFTPErrorCode.ACCESS_VIOLATION, "no such name", RejectReason.FORBIDDEN
                 )
-            case NotFound():
-                raise Refused(TFTPErrorCode.FILE_NOT_FOUND, "file not found", None)
+            case NotFound(path=path):
+                raise Refused(
+                    TFTPErrorCode.FILE_NOT_FOUND,
+                    "file not found",
+                    None,
+                    is_normal=is_normal_miss(path.casefold()),
+                )
             case found:
                 return found
 
@@ -170,6 +192,7 @@ def _subject(found: Found, facts: RequestFacts, port: int) -> TransferSubject:
         file_class=found.file_class,
         script=found.script,
         image=found.image,
+        firmware=found.firmware,
         client_ip=facts.client_ip,
         client_port=port,
         server_address=facts.server_address,

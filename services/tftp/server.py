@@ -211,7 +211,8 @@ class Server:
         else:
             self.metrics.rejected(refused.reason, is_request=True)
         # A client that is busy already would fill the log with what it asks for next.
-        tell = log.debug if refused.reason is RejectReason.BUSY else log.info
+        is_quiet = refused.is_normal or refused.reason is RejectReason.BUSY
+        tell = log.debug if is_quiet else log.info
         tell(
             "request refused",
             path=printable(request.filename),
