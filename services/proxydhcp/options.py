@@ -35,6 +35,7 @@ class OptionCode(IntEnum):
     TFTP_SERVER_NAME = 66  # RFC 2132 §9.4
     BOOT_FILE_NAME = 67  # RFC 2132 §9.5
     USER_CLASS = 77  # RFC 3004 §4
+    RAPID_COMMIT = 80  # RFC 4039 §4
     RELAY_AGENT = 82  # RFC 3046 §2
     CLIENT_ARCHITECTURE = 93  # RFC 4578 §2.1
     NETWORK_INTERFACE = 94  # RFC 4578 §2.2
@@ -71,6 +72,9 @@ def _open_member(cls: type[E], value: object, name: str) -> E | None:
     member._name_ = f"{name}_{value}"
     member._value_ = value
     return member
+
+
+_PAD, _END = int(OptionCode.PAD), int(OptionCode.END)
 
 
 class Reader:
@@ -117,19 +121,32 @@ class Reader:
         return IPv4Address(self.take(4))
 
 
-def read_triples(reader: Reader, into: dict[int, bytearray]) -> None:
+def read_triples(data: bytes, into: dict[int, bytes], what: str, start: int = 0) -> None:
     """Read code-length-data triples up to END (RFC 2132 §2), joining repeated codes (RFC 3396 §5).
 
-    An area that ends without END is accepted: some ROMs fill the last byte with data.
+    An area that ends without END is accepted: some ROMs fill the last byte with data. `what` and
+    `start` name a place in the datagram for errors; what was read before one is in `into`.
     """
-    while reader.remaining:
-        code = reader.u8()
-        if code == OptionCode.PAD:
+    # Not with a Reader: this runs for every option of every packet on the network.
+    position, end = 0, len(data)
+    while position < end:
+        code = data[position]
+        if code == _PAD:
+            position += 1
             continue
-        if code == OptionCode.END:
+        if code == _END:
             return
-        part = reader.take(reader.u8())
-        into.setdefault(code, bytearray()).extend(part)
+        begin = position + 2
+        if begin > end:
+            raise MalformedPacket(f"{what} is truncated: a length is missing", start + begin - 1)
+        position = begin + data[begin - 1]
+        if position > end:
+            raise MalformedPacket(
+                f"{what} is truncated: {position - begin} bytes wanted, {end - begin} left",
+                start + begin,
+            )
+        part = data[begin:position]
+        into[code] = into[code] + part if code in into else part
 
 
 def write_triples(options: Mapping[int, bytes]) -> bytes:
@@ -144,10 +161,13 @@ def write_triples(options: Mapping[int, bytes]) -> bytes:
     return bytes(out)
 
 
+_MESSAGE_TYPES = tuple(MessageType(value) for value in range(256))
+
+
 def read_message_type(options: Mapping[int, bytes]) -> MessageType | None:
     """Option 53 (RFC 2132 §9.6); None for BOOTP."""
     value = _exact(options, OptionCode.MESSAGE_TYPE, 1)
-    return None if value is None else MessageType(value[0])
+    return None if value is None else _MESSAGE_TYPES[value[0]]
 
 
 def read_address(options: Mapping[int, bytes], code: OptionCode) -> IPv4Address | None:

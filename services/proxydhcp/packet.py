@@ -12,7 +12,6 @@ from bootyard.model.mac import MACAddress
 from services.proxydhcp.options import (
     MessageType,
     OptionCode,
-    Reader,
     read_message_type,
     read_triples,
     write_triples,
@@ -35,6 +34,7 @@ SNAME_SIZE = 64
 _HEADER = struct.Struct("!BBBBIHH4s4s4s4s6s10x64s128s4s")
 _SNAME_OFFSET = 44
 _FILE_OFFSET = 108
+_OVERLOAD = int(OptionCode.OVERLOAD)
 
 
 class OpCode(IntEnum):
@@ -42,6 +42,9 @@ class OpCode(IntEnum):
 
     BOOTREQUEST = 1
     BOOTREPLY = 2
+
+
+_OPCODES = {int(code): code for code in OpCode}
 
 
 class Overload(IntEnum):
@@ -89,7 +92,8 @@ class DHCPPacket(msgspec.Struct, frozen=True, kw_only=True):
         fields = _HEADER.unpack_from(data)
         op, htype, hlen, hops, xid, secs, flags = fields[:7]
         ciaddr, yiaddr, siaddr, giaddr, chaddr, sname, file, magic = fields[7:]
-        if op not in (OpCode.BOOTREQUEST, OpCode.BOOTREPLY):
+        opcode = _OPCODES.get(op)
+        if opcode is None:
             raise MalformedPacket(f"op {op} is neither a request nor a reply", 0)
         if hlen != 6:
             raise MalformedPacket(f"hardware addresses of {hlen} bytes are not Ethernet's", 2)
@@ -97,17 +101,17 @@ class DHCPPacket(msgspec.Struct, frozen=True, kw_only=True):
             raise MalformedPacket("the magic cookie is missing", _HEADER.size - len(MAGIC))
         options, overload = _read_options(data, sname, file)
         return cls(
-            op=OpCode(op),
+            op=opcode,
             xid=xid,
             mac=MACAddress.from_bytes(chaddr),
             htype=htype,
             hops=hops,
             secs=secs,
             flags=flags,
-            ciaddr=IPv4Address(ciaddr),
-            yiaddr=IPv4Address(yiaddr),
-            siaddr=IPv4Address(siaddr),
-            giaddr=IPv4Address(giaddr),
+            ciaddr=_address(ciaddr),
+            yiaddr=_address(yiaddr),
+            siaddr=_address(siaddr),
+            giaddr=_address(giaddr),
             sname=b"" if overload in (Overload.SNAME, Overload.BOTH) else _text(sname),
             file=b"" if overload in (Overload.FILE, Overload.BOTH) else _text(file),
             options=options,
@@ -144,25 +148,29 @@ def _read_options(
     data: bytes, sname: bytes, file: bytes
 ) -> tuple[dict[int, bytes], Overload | None]:
     """Read all option areas in the order of RFC 3396 §7: options, file, sname."""
-    found: dict[int, bytearray] = {}
-    read_triples(Reader(data[_HEADER.size :], "the options field", _HEADER.size), found)
-    overload = _overload(found.pop(OptionCode.OVERLOAD, None))
+    found: dict[int, bytes] = {}
+    read_triples(data[_HEADER.size :], found, "the options field", _HEADER.size)
+    if _OVERLOAD not in found:
+        return found, None
+    overload = _overload(found.pop(_OVERLOAD))
     if overload in (Overload.FILE, Overload.BOTH):
-        read_triples(Reader(file, "the overloaded file field", _FILE_OFFSET), found)
+        read_triples(file, found, "the overloaded file field", _FILE_OFFSET)
     if overload in (Overload.SNAME, Overload.BOTH):
-        read_triples(Reader(sname, "the overloaded sname field", _SNAME_OFFSET), found)
+        read_triples(sname, found, "the overloaded sname field", _SNAME_OFFSET)
     # An option 52 in these fields means nothing: following it could go on for ever.
-    found.pop(OptionCode.OVERLOAD, None)
-    return {code: bytes(value) for code, value in found.items()}, overload
+    found.pop(_OVERLOAD, None)
+    return found, overload
 
 
-def _overload(value: bytearray | None) -> Overload | None:
-    if value is None:
-        return None
+def _overload(value: bytes) -> Overload:
     if len(value) != 1 or value[0] not in (Overload.FILE, Overload.SNAME, Overload.BOTH):
         raise MalformedPacket(f"option 52 is {value.hex() or 'empty'}; 1, 2 or 3 was expected")
     return Overload(value[0])
 
 
+def _address(value: bytes) -> IPv4Address:
+    return IPv4Address(value) if any(value) else NOWHERE
+
+
 def _text(field: bytes) -> bytes:
-    return field.partition(b"\0")[0]
+    return field.partition(b"\0")[0] if field[0] else b""

@@ -79,9 +79,9 @@ class NetworkInterfaceId(msgspec.Struct, frozen=True):
 
 def read_suboptions(value: bytes) -> dict[int, bytes]:
     """Read option 43 (RFC 2132 §8.4); the END is optional in what clients send."""
-    found: dict[int, bytearray] = {}
-    read_triples(Reader(value, "option 43"), found)
-    return {code: bytes(part) for code, part in found.items()}
+    found: dict[int, bytes] = {}
+    read_triples(value, found, "option 43")
+    return found
 
 
 def write_suboptions(suboptions: Mapping[int, bytes]) -> bytes:
@@ -97,6 +97,17 @@ def read_boot_item(value: bytes) -> BootItem:
     if len(value) != 4:
         raise MalformedPacket(f"boot item has {len(value)} bytes; 4 were expected")
     return BootItem(int.from_bytes(value[:2]), int.from_bytes(value[2:]))
+
+
+def find_boot_item(option_43: bytes) -> BootItem | None:
+    """Read sub-option 71 of a request; None when it is absent or damaged."""
+    if not option_43:
+        return None
+    try:
+        item = read_suboptions(option_43).get(SubOption.BOOT_ITEM)
+        return None if item is None else read_boot_item(item)
+    except MalformedPacket:
+        return None
 
 
 def write_boot_item(item: BootItem) -> bytes:
@@ -153,16 +164,50 @@ DIRECT_BOOT = write_suboptions(
 )
 """The known-good minimum of pixiecore and smee: load the file of this offer."""
 
-RASPBERRY_PI = write_suboptions(
-    {
-        SubOption.DISCOVERY_CONTROL: bytes(
-            (DiscoveryControl.NO_BROADCAST | DiscoveryControl.NO_MULTICAST,)
-        ),
-        SubOption.MENU_PROMPT: write_menu_prompt(MenuPrompt(0, b"PXE")),
-        SubOption.BOOT_MENU: write_menu((MenuEntry(0, b"Raspberry Pi Boot"),)),
-    }
-)
-"""Raspberry Pi ROMs and EEPROMs look for this text (raspberrypi documentation, boot-net.adoc)."""
+def raspberry_pi_menu(text: bytes) -> bytes:
+    """Write what Raspberry Pi ROMs and EEPROMs look for (documentation, boot-net.adoc)."""
+    return write_suboptions(
+        {
+            SubOption.DISCOVERY_CONTROL: bytes(
+                (DiscoveryControl.NO_BROADCAST | DiscoveryControl.NO_MULTICAST,)
+            ),
+            SubOption.MENU_PROMPT: write_menu_prompt(MenuPrompt(0, b"PXE")),
+            SubOption.BOOT_MENU: write_menu((MenuEntry(0, text),)),
+        }
+    )
+
+
+RASPBERRY_PI = raspberry_pi_menu(b"Raspberry Pi Boot")
+
+RASPBERRY_PI_3 = raspberry_pi_menu(b"Raspberry Pi Boot   ")
+"""The ROM of the Pi 3B compares three blanks more; what came after it does not."""
+
+BOOTSTRAP_TYPE = 0
+"""Boot server type of a client that names none of a menu."""
+
+OUR_TYPE = 0x8042
+"""Boot server type of our one menu entry: vendors' own begin at 0x8000 (PXE 2.1 Table 2-1)."""
+
+
+def one_server_menu(server: IPv4Address) -> bytes:
+    """Write a menu with one entry that is taken at once, and the one server that has it.
+
+    All three control bits: EDK2 and iPXE ask the listed servers only when they need not multicast
+    or broadcast before; EDK2 before 2014 reads the list only when no other server may answer.
+    """
+    control = (
+        DiscoveryControl.NO_BROADCAST
+        | DiscoveryControl.NO_MULTICAST
+        | DiscoveryControl.ONLY_LISTED_SERVERS
+    )
+    return write_suboptions(
+        {
+            SubOption.DISCOVERY_CONTROL: bytes((control,)),
+            SubOption.BOOT_SERVERS: write_boot_servers((BootServers(OUR_TYPE, (server,)),)),
+            SubOption.BOOT_MENU: write_menu((MenuEntry(OUR_TYPE, b"Bootyard"),)),
+            SubOption.MENU_PROMPT: write_menu_prompt(MenuPrompt(0, b"Bootyard")),
+        }
+    )
 
 
 def read_machine_id(value: bytes) -> UUID | None:
@@ -205,9 +250,9 @@ def read_user_classes(value: bytes) -> tuple[bytes, ...]:
 
 def read_ipxe_features(value: bytes) -> frozenset[int]:
     """Option 175: tags that are present (ipxe/features.h); a damaged tail is left out."""
-    found: dict[int, bytearray] = {}
+    found: dict[int, bytes] = {}
     try:
-        read_triples(Reader(value, "option 175"), found)
+        read_triples(value, found, "option 175")
     except MalformedPacket:
         return frozenset(found)
     return frozenset(found)

@@ -12,7 +12,6 @@ from bootyard.model.errors import MalformedPacket
 from services.proxydhcp.options import (
     MessageType,
     OptionCode,
-    Reader,
     read_address,
     read_architectures,
     read_max_message_size,
@@ -118,27 +117,27 @@ def test_unknown_code_keeps_its_number() -> None:
 
 
 def test_padding_is_skipped_and_nothing_is_read_behind_the_end() -> None:
-    found: dict[int, bytearray] = {}
-    read_triples(Reader(b"\0\0\x35\x01\x01\0\xff\x36\x04", "options"), found)
+    found: dict[int, bytes] = {}
+    read_triples(b"\0\0\x35\x01\x01\0\xff\x36\x04", found, "options")
     assert found == {53: b"\x01"}
 
 
 def test_missing_end_is_forgiven() -> None:
-    found: dict[int, bytearray] = {}
-    read_triples(Reader(b"\x35\x01\x01", "options"), found)
+    found: dict[int, bytes] = {}
+    read_triples(b"\x35\x01\x01", found, "options")
     assert found == {53: b"\x01"}
 
 
 def test_truncated_option_names_the_place() -> None:
     with pytest.raises(MalformedPacket) as caught:
-        read_triples(Reader(b"\x35\x01\x01\x36\x04\xc0", "the options field", 240), {})
+        read_triples(b"\x35\x01\x01\x36\x04\xc0", {}, "the options field", 240)
     assert caught.value.offset == 245
     assert "the options field is truncated: 4 bytes wanted, 1 left" in str(caught.value)
 
 
 @given(st.dictionaries(st.integers(1, 254), st.binary(max_size=700)))
 def test_triples_come_back(options: dict[int, bytes]) -> None:
-    found: dict[int, bytearray] = {}
-    read_triples(Reader(write_triples(options), "options"), found)
+    found: dict[int, bytes] = {}
+    read_triples(write_triples(options), found, "options")
     assert found == options
     assert list(found) == list(options)
