@@ -3,9 +3,10 @@
 import os
 import re
 import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import Literal
+from typing import Literal, Protocol
 
 import psutil
 
@@ -27,37 +28,85 @@ class Interface:
     mtu: int
 
 
+class Address(Protocol):
+    """An address as psutil lists it."""
+
+    @property
+    def family(self) -> int: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def netmask(self) -> str | None: ...
+
+
 def served_interfaces(settings: Settings) -> tuple[Interface, ...]:
     """List the interfaces that are up, have an IPv4 address and are to be served, by name."""
     states = psutil.net_if_stats()
     found = []
-    for name, addresses in sorted(psutil.net_if_addrs().items()):
+    for name, addresses in sorted(ipv4_addresses(psutil.net_if_addrs()).items()):
         wanted = (
             name in settings.interfaces if settings.interfaces else not NOT_A_LAN.fullmatch(name)
         )
         if not wanted or name not in states or not states[name].isup:
             continue
-        own = [a for a in addresses if a.family is socket.AF_INET and a.netmask]
-        if not own:
-            continue
-        own.sort(key=lambda a: a.address != str(settings.address))  # stable: else the first
-        network = IPv4Interface(f"{own[0].address}/{own[0].netmask}").network
+        try:
+            index = socket.if_nametoindex(name)
+        except OSError:
+            continue  # it went away since it was listed
+        own = sorted(addresses, key=lambda a: a.ip != settings.address)  # stable: else the first
         found.append(
             Interface(
                 name=name,
-                index=socket.if_nametoindex(name),
-                address=IPv4Address(own[0].address),
-                network=network,
+                index=index,
+                address=own[0].ip,
+                network=own[0].network,
                 mtu=states[name].mtu,
             )
         )
     return tuple(found)
 
 
+def ipv4_addresses(listed: Mapping[str, Sequence[Address]]) -> dict[str, list[IPv4Interface]]:
+    """Sort what psutil lists by interface, in the kernel's order.
+
+    The C library gives an address with a label (`eth0:1`, ifupdown's way) the label as the name
+    of its interface. VLAN names (`eth0.10`) are names of interfaces.
+    """
+    found: dict[str, list[IPv4Interface]] = {}
+    for label, addresses in listed.items():
+        own = [
+            IPv4Interface(f"{each.address}/{each.netmask}")
+            for each in addresses
+            if each.family == socket.AF_INET and each.netmask
+        ]
+        if own:
+            found.setdefault(label.partition(":")[0], []).extend(own)
+    return found
+
+
+def host_addresses() -> frozenset[IPv4Address]:
+    """All IPv4 addresses of this host, of interfaces that are served and of others."""
+    listed = ipv4_addresses(psutil.net_if_addrs())
+    return frozenset(each.ip for addresses in listed.values() for each in addresses)
+
+
 def missing_interfaces(settings: Settings) -> tuple[str, ...]:
     """List the interfaces named in the settings that cannot be served now."""
     served = {interface.name for interface in served_interfaces(settings)}
     return tuple(name for name in settings.interfaces if name not in served)
+
+
+def unused_address(settings: Settings, interfaces: tuple[Interface, ...]) -> str | None:
+    """Say that no machine is told to use `BOOTYARD_ADDRESS`, if that is so."""
+    if settings.address is None or not interfaces:
+        return None
+    if any(interface.address == settings.address for interface in interfaces):
+        return None
+    instead = ", ".join(f"{each.address} on {each.name}" for each in interfaces)
+    return (
+        f"BOOTYARD_ADDRESS={settings.address} is an address of no interface that is served;"
+        f" machines are told to use {instead}"
+    )
 
 
 def port_holder(port: int, kind: Literal["udp", "tcp"]) -> str | None:
@@ -75,8 +124,13 @@ def port_holder(port: int, kind: Literal["udp", "tcp"]) -> str | None:
     return None
 
 
-def explain_bind_error(error: OSError, port: int, kind: Literal["udp", "tcp"]) -> str:
-    """Say why a port could not be bound, and what to do about it."""
+def explain_bind_error(
+    error: OSError,
+    port: int,
+    kind: Literal["udp", "tcp"],
+    cure: str = "stop it or choose another port",
+) -> str:
+    """Say why a port could not be bound, and what to do about it; `cure` if another holds it."""
     if isinstance(error, PermissionError):
         return (
             f"no permission to bind {kind.upper()} {port}; run as root: sudo make run;"
@@ -85,5 +139,5 @@ def explain_bind_error(error: OSError, port: int, kind: Literal["udp", "tcp"]) -
         )
     holder = port_holder(port, kind)
     if holder is not None:
-        return f"{kind.upper()} {port} is held by {holder}; stop it or choose another port"
+        return f"{kind.upper()} {port} is held by {holder}; {cure}"
     return f"{kind.upper()} {port} cannot be bound: {error}"

@@ -18,7 +18,8 @@ from bootyard.model.loaders import OfferStrategy
 from bootyard.model.mac import PROBE_MAC, MACAddress
 from bootyard.model.snapshot import Root, builtin_snapshot
 from bootyard.runtime import log as logging
-from bootyard.runtime.interfaces import explain_bind_error
+from bootyard.runtime.container import explain_nat, host_facts
+from bootyard.runtime.interfaces import explain_bind_error, served_interfaces
 from bootyard.runtime.loaders import scan_loaders
 from bootyard.runtime.settings import Settings, load_settings
 from bootyard.runtime.snapshots import SnapshotHolder, SnapshotReader, load_last_good
@@ -156,8 +157,14 @@ class _Stopped(Exception):
     """Ends the task group of a service that has stopped."""
 
 
-def run_service(name: str, main: Callable[[Service], Awaitable[None]]) -> None:
-    """Run a service until SIGTERM or SIGINT; exits with 78 when its settings do not parse."""
+def run_service(
+    name: str, main: Callable[[Service], Awaitable[None]], *, on_the_lan: bool = False
+) -> None:
+    """Run a service until SIGTERM or SIGINT.
+
+    Exits with 78 when its settings do not parse, and when it must be `on_the_lan` and this is a
+    container behind NAT.
+    """
     try:
         settings, warnings = load_settings()
     except SettingsInvalid as error:
@@ -166,6 +173,10 @@ def run_service(name: str, main: Callable[[Service], Awaitable[None]]) -> None:
     logging.configure(settings, name)
     for warning in warnings:
         log.warning("unknown setting", reason=warning)
+    nat = explain_nat(host_facts(served_interfaces(settings))) if on_the_lan else None
+    if nat is not None:
+        log.error("not started", reason=nat)
+        raise SystemExit(EXIT_SETTINGS)
     asyncio.run(_run(name, settings, main))
 
 

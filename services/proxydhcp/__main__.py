@@ -12,4 +12,4 @@ async def main(service: Service) -> None:
 
 
 if __name__ == "__main__":
-    run_service("proxydhcp", main)
+    run_service("proxydhcp", main, on_the_lan=True)

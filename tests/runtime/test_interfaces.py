@@ -1,0 +1,124 @@
+"""Which interfaces are served, by what name and with which address."""
+
+import errno
+import socket
+import time
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+import pytest
+
+from bootyard.runtime.interfaces import (
+    NOT_A_LAN,
+    Interface,
+    explain_bind_error,
+    host_addresses,
+    ipv4_addresses,
+    missing_interfaces,
+    served_interfaces,
+    unused_address,
+)
+from bootyard.runtime.settings import Settings
+from tests.namespaces import End, Namespaces, inside, ip, lay_wire
+
+
+@dataclass(frozen=True)
+class Listed:
+    address: str
+    netmask: str | None = "255.255.255.0"
+    family: int = socket.AF_INET
+
+
+def interface(name: str, address: str) -> Interface:
+    network = IPv4Interface(f"{address}/24").network
+    return Interface(name=name, index=1, address=IPv4Address(address), network=network, mtu=1500)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["eth0", "enp3s0", "eth0.10", "vlan10", "bond0", "bond0.2", "br0", "br-lan", "vmbr0", "wlan0"],
+)
+def test_lan_is_served_by_itself(name: str) -> None:
+    assert NOT_A_LAN.fullmatch(name) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["lo", "docker0", "br-0123456789ab", "veth12ab", "virbr0", "cni0", "tailscale0", "wg0"],
+)
+def test_what_is_no_lan_is_served_only_when_it_is_named(name: str) -> None:
+    assert NOT_A_LAN.fullmatch(name) is not None
+
+
+def test_labels_belong_to_their_interface_and_vlans_are_interfaces() -> None:
+    listed = {
+        "eth0": [Listed("192.0.2.10"), Listed("fe80::1", family=socket.AF_INET6)],
+        "eth0:1": [Listed("198.51.100.10")],
+        "eth0.10": [Listed("203.0.113.10")],
+        "ppp0": [Listed("192.0.2.77", netmask=None)],
+        "eth9": [Listed("02:00:00:00:00:01", netmask=None, family=socket.AF_PACKET)],
+    }
+    found = ipv4_addresses(listed)
+    assert list(found) == ["eth0", "eth0.10"]
+    assert [str(each) for each in found["eth0"]] == ["192.0.2.10/24", "198.51.100.10/24"]
+
+
+def test_address_that_is_on_no_served_interface_is_told() -> None:
+    served = (interface("eth0", "192.0.2.10"), interface("eth1", "198.51.100.10"))
+    said = unused_address(Settings(address=IPv4Address("203.0.113.1")), served)
+    assert said is not None
+    assert "203.0.113.1" in said
+    assert "192.0.2.10 on eth0, 198.51.100.10 on eth1" in said
+    assert unused_address(Settings(address=IPv4Address("198.51.100.10")), served) is None
+    assert unused_address(Settings(), served) is None
+    assert unused_address(Settings(address=IPv4Address("203.0.113.1")), ()) is None
+
+
+def served_when_running(namespace: str, count: int) -> tuple[Interface, ...]:
+    """An interface that was put up runs a moment later: the kernel tells its carrier by itself."""
+    served: tuple[Interface, ...] = ()
+    for _ in range(200):
+        served = inside(namespace, lambda: served_interfaces(Settings()))
+        if len(served) >= count:
+            break
+        time.sleep(0.05)
+    return served
+
+
+@pytest.mark.needs("ip")
+def test_interfaces_of_a_namespace() -> None:
+    namespaces = Namespaces()
+    try:
+        host, far = namespaces.add("host"), namespaces.add("far")
+        lay_wire(End(host, "eth0", ("192.0.2.10/24", "192.0.2.11/24")), End(far, "eth0"))
+        lay_wire(End(host, "eth1"), End(far, "eth1"))
+        lay_wire(End(host, "eth2", ("198.51.100.10/24",)), End(far, "eth2"))
+        ip("-n", host, "addr", "add", "203.0.113.10/24", "label", "eth0:pxe", "dev", "eth0")
+        ip("-n", host, "link", "set", "dev", "eth2", "down")
+        ip("-n", host, "link", "add", "lan10", "link", "eth1", "type", "macvlan", "mode", "bridge")
+        ip("-n", host, "addr", "add", "203.0.113.20/25", "dev", "lan10")
+        ip("-n", host, "link", "set", "dev", "lan10", "up")
+        label = IPv4Address("203.0.113.10")
+        named = Settings(interfaces=("lan10", "eth1", "eth7"))
+        everything = served_when_running(host, 2)
+        chosen = inside(host, lambda: served_interfaces(Settings(address=label)))
+        some = inside(host, lambda: served_interfaces(named))
+        missing = inside(host, lambda: missing_interfaces(named))
+        own = inside(host, host_addresses)
+    finally:
+        namespaces.close()
+    assert [(i.name, str(i.address)) for i in everything] == [
+        ("eth0", "192.0.2.10"),
+        ("lan10", "203.0.113.20"),
+    ]
+    assert (chosen[0].address, chosen[0].network) == (label, IPv4Network("203.0.113.0/24"))
+    assert [i.name for i in some] == ["lan10"]
+    assert missing == ("eth1", "eth7")
+    assert {IPv4Address("192.0.2.11"), label, IPv4Address("198.51.100.10")} <= own
+
+
+def test_port_that_another_program_holds_names_it_and_the_cure() -> None:
+    busy = OSError(errno.EADDRINUSE, "Address already in use")
+    assert "cannot be bound" in explain_bind_error(busy, 1, "udp")
+    denied = PermissionError(errno.EACCES, "Permission denied")
+    assert "ip_unprivileged_port_start=67" in explain_bind_error(denied, 69, "udp")
