@@ -1,15 +1,17 @@
 """One candidate, read from disk, as an entry of the library. Blocks; never raises for bad input."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from bootyard.model.document import encode
 from bootyard.model.errors import ImageRejected
-from bootyard.model.snapshot import Root, Slice
+from bootyard.model.snapshot import Slice
 from bootyard.runtime.log import get_logger
 from services.catalog.library import names
+from services.catalog.library.contents import Contents, refuse_fault
 from services.catalog.library.derived import DerivedStore
 from services.catalog.library.description import (
     MAX_BYTES,
@@ -19,10 +21,13 @@ from services.catalog.library.description import (
 )
 from services.catalog.library.image import LibraryImage, problem_image
 from services.catalog.library.kernels import HEADER_BYTES
-from services.catalog.library.look import DESCRIPTION, Candidate, FileSeen, total_size
+from services.catalog.library.look import DESCRIPTION, Candidate, total_size
+from services.catalog.library.pi_image import recognise_pi
 from services.catalog.library.pick import names_in_tree, pick
+from services.catalog.library.raspberry import pi_folder
 from services.catalog.library.recognise import Material, recognise
 from services.catalog.library.revisions import Remembered
+from services.catalog.library.secureboot import ChainFiles, Read, Signed, examine, find_chains
 from services.catalog.library.tarball import VERSION_INFO, Unpacked
 
 log = get_logger(__name__)
@@ -30,8 +35,8 @@ log = get_logger(__name__)
 MISREAD = ImageRejected(
     "it could not be read because of a fault in Bootyard", "report it with the catalog's log"
 )
-MAX_SERVED = 256
-"""Files of a folder that are served beside kernel and initrds."""
+UNPACKED_FORM = 2
+"""Raised when more is taken out of a tarball than before: what is remembered is too little then."""
 
 
 class Assessed(msgspec.Struct, frozen=True):
@@ -82,13 +87,13 @@ class Assessor:
             raise ImageRejected(candidate.problem, candidate.cure)
         said = self._describe(candidate)
         if candidate.form == "folder":
-            return Assessed(recognise(self._folder(candidate, said)))
+            return Assessed(self._folder(candidate, said))
         source = _source(candidate, said)
         if remembered is None or remembered.source != source:
-            return ToUnpack(self._path(candidate.files[0]), said, source)
+            return ToUnpack(self._images_dir / candidate.files[0].real, said, source)
         material = self._tarball(candidate, said, remembered.result)
         if material is None:
-            return ToUnpack(self._path(candidate.files[0]), said, source)
+            return ToUnpack(self._images_dir / candidate.files[0].real, said, source)
         return Assessed(recognise(material))
 
     def _describe(self, candidate: Candidate) -> Description:
@@ -96,39 +101,45 @@ class Assessor:
         file = candidate.description or (next(own, None) if candidate.form == "folder" else None)
         if file is None:
             return NOTHING_SAID
-        _refuse_fault(file)
-        with self._path(file).open("rb") as opened:
+        refuse_fault(file)
+        with (self._images_dir / file.real).open("rb") as opened:
             return parse_description(opened.read(MAX_BYTES + 1), file.path)
 
-    def _folder(self, candidate: Candidate, said: Description) -> Material:
-        files = {file.path: file for file in candidate.files}
-        picked = pick(files.keys() - {DESCRIPTION}, said)
+    def _folder(self, candidate: Candidate, said: Description) -> LibraryImage:
+        contents = Contents(self._images_dir, candidate)
+        paths = contents.files.keys() - {DESCRIPTION}
+        folder = pi_folder(paths)
+        if folder is not None:
+            return recognise_pi(candidate, contents, said, folder)
+        picked = pick(paths, said)
         named = names_in_tree(picked)
-        slices: dict[str, Slice] = {}
-        for name, path in named.items():
-            _refuse_fault(files[path])
-            self._path(files[path]).open("rb").close()
-            slices[name] = _slice(files[path])
+        slices = {name: contents.slice(path) for name, path in named.items()}
         kernel, *initrds = named
-        others, notes = _others(candidate, set(named.values()))
-        for file in others:
-            slices.setdefault(file.path, _slice(file))
-        with self._path(files[picked.kernel]).open("rb") as opened:
-            header = opened.read(HEADER_BYTES)
-        info = files.get(VERSION_INFO)
-        return Material(
-            path=candidate.path,
-            name=candidate.name,
-            said=said,
-            picked=picked,
-            files=slices,
-            kernel=kernel,
-            initrds=tuple(initrds),
-            kernel_header=header,
-            kernel_size=files[picked.kernel].fingerprint.size,
-            size_bytes=total_size(f for f in candidate.files if not f.fault),
-            version_info="" if info is None or info.fault else self._text(info),
-            notes=(*candidate.notes, *notes),
+        others, notes = contents.others(set(named.values()))
+        for path, slice_ in others.items():
+            slices.setdefault(path, slice_)
+        chains = find_chains(contents.sound() if said.secureboot is None else paths, said)
+        for path in {path for chain in chains for path in (chain.shim, chain.grub)}:
+            slices.setdefault(path, contents.slice(path))
+        read = contents.reader(picked.kernel)
+        return recognise(
+            Material(
+                path=candidate.path,
+                name=candidate.name,
+                said=said,
+                picked=picked,
+                files=slices,
+                kernel=kernel,
+                initrds=tuple(initrds),
+                kernel_header=read(0, HEADER_BYTES),
+                kernel_size=contents.files[picked.kernel].fingerprint.size,
+                kernel_signed=examine(read),
+                chains=chains,
+                programs=_examined(chains, contents.reader),
+                size_bytes=total_size(f for f in candidate.files if not f.fault),
+                version_info=contents.text(VERSION_INFO),
+                notes=(*candidate.notes, *notes),
+            )
         )
 
     def _tarball(
@@ -141,6 +152,11 @@ class Assessor:
                 return None
             slices[name] = found
         kernel, *initrds = names_in_tree(unpacked.picked)
+
+        def reader(name: str) -> Read:
+            return lambda offset, length: self._derived.read(unpacked.files[name], offset, length)
+
+        read = reader(kernel)
         return Material(
             path=candidate.path,
             name=candidate.name,
@@ -149,20 +165,16 @@ class Assessor:
             files=slices,
             kernel=kernel,
             initrds=tuple(initrds),
-            kernel_header=self._derived.read_start(unpacked.files[kernel], HEADER_BYTES),
+            kernel_header=read(0, HEADER_BYTES),
             kernel_size=unpacked.files[kernel].size,
+            kernel_signed=examine(read),
+            chains=unpacked.chains,
+            programs=_examined(unpacked.chains, reader),
             size_bytes=candidate.files[0].fingerprint.size,
             sha256=unpacked.sha256,
             version_info=unpacked.version_info,
             notes=candidate.notes,
         )
-
-    def _text(self, file: FileSeen) -> str:
-        with self._path(file).open("rb") as opened:
-            return opened.read(4096).decode("utf-8", "replace")
-
-    def _path(self, file: FileSeen) -> Path:
-        return self._images_dir / file.real
 
 
 def not_usable(candidate: Candidate, error: ImageRejected | OSError) -> Assessed:
@@ -185,51 +197,16 @@ def not_usable(candidate: Candidate, error: ImageRejected | OSError) -> Assessed
 
 def _source(candidate: Candidate, said: Description) -> str:
     """Name what unpacking depends on: the file, and which of its members are asked for."""
+    wanted = (said.kernel, said.initrd, said.secureboot)
     return hashlib.sha256(
-        encode((candidate.files[0].fingerprint, said.kernel, said.initrd))
+        encode((UNPACKED_FORM, candidate.files[0].fingerprint, wanted))
     ).hexdigest()
 
 
-def _slice(file: FileSeen) -> Slice:
-    return Slice(
-        root=Root.IMAGES,
-        path=file.real,
-        extents=((0, file.fingerprint.size),),
-        fingerprint=file.fingerprint,
-    )
-
-
-def _others(candidate: Candidate, booted: set[str]) -> tuple[tuple[FileSeen, ...], tuple[str, ...]]:
-    """Choose what is served beside kernel and initrds: a root file system, a preseed file, …"""
-    others = [
-        file
-        for file in candidate.files
-        if file.path not in booted
-        and file.path != DESCRIPTION
-        and not file.fault
-        and names.is_text(file.path)
-        and names.is_text(file.real)
-        and "\\" not in file.path
-    ]
-    if len(others) <= MAX_SERVED:
-        return tuple(others), ()
-    return tuple(f for f in others if "/" not in f.path)[:MAX_SERVED], (
-        f"{len(others)} files beside kernel and initrd are too many to serve:"
-        " only those directly in the folder are",
-    )
-
-
-def _refuse_fault(file: FileSeen) -> None:
-    if file.fault:
-        raise ImageRejected(
-            f"{names.printable(file.path)} {file.fault}",
-            "put the file itself there: links are followed only inside the images folder",
-        )
-    if not names.is_text(file.real):
-        raise ImageRejected(
-            f"{names.printable(file.path)} leads to a name that is not printable UTF-8 text",
-            "rename what it leads to",
-        )
+def _examined(chains: tuple[ChainFiles, ...], reader: Callable[[str], Read]) -> dict[str, Signed]:
+    """Look at each file of the chains once."""
+    files = {name for chain in chains for name in (chain.shim, chain.grub)}
+    return {name: examine(reader(name)) for name in files}
 
 
 def _problem(candidate: Candidate, problem: str, cure: str) -> LibraryImage:

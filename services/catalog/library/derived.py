@@ -78,9 +78,10 @@ class DerivedStore:
             fingerprint=fingerprint_of(status),
         )
 
-    def read_start(self, stored: Stored, length: int) -> bytes:
-        """Read the first bytes of a stored file."""
+    def read(self, stored: Stored, offset: int, length: int) -> bytes:
+        """Read a piece of a stored file; less where it ends."""
         with (self.directory / stored.sha256).open("rb") as file:
+            file.seek(offset)
             return file.read(length)
 
     def sweep(self, used: Collection[str], now: float) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import tomllib
 
 import msgspec
 
+from bootyard.model.architecture import Firmware
 from bootyard.model.errors import ImageRejected
 from bootyard.model.snapshot import TargetKind
 
@@ -42,8 +43,21 @@ _KEYS = (
     "initrd",
     "cmdline",
     "cmdline_append",
+    "secureboot",
 )
+_CHAIN_KEYS = ("shim", "grub", "firmware")
+_CHAIN_FIRMWARE = (Firmware.UEFI_X64, Firmware.UEFI_ARM64, Firmware.UEFI_IA32)
+"""Processors that shim exists for."""
 _KINDS = (TargetKind.LIVE, TargetKind.TOOL, TargetKind.INSTALLER, TargetKind.UNATTENDED)
+
+
+class ChainSaid(msgspec.Struct, frozen=True):
+    """`[secureboot]`: the vendor's own shim and GRUB, by their paths in the image."""
+
+    shim: str
+    grub: str
+    firmware: Firmware | None = None
+    """None: as the files say."""
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +72,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     initrd: tuple[str, ...] | None = None
     cmdline: str | None = None
     cmdline_append: str = ""
+    secureboot: ChainSaid | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -71,13 +86,12 @@ def parse_description(data: bytes, file_name: str) -> Description:
     values of another shape. A key that does not exist becomes a note.
     """
     values = _parse_toml(data, file_name)
-    notes = tuple(
-        f"{file_name}: {key!r} is no key of a description{_nearest(key)}"
-        for key in values
-        if key not in _KEYS
-    )
     read = _Reader(values, file_name)
     cmdline = read.text("cmdline")
+    chain = values.get("secureboot")
+    notes = _unknown_keys(values, _KEYS, f"{file_name}:", "a description")
+    if isinstance(chain, dict):
+        notes += _unknown_keys(chain, _CHAIN_KEYS, f"{file_name}: [secureboot]:", "that table")
     return Description(
         title=_one_line(read.text("title"), MAX_TITLE),
         family=_one_line(read.text("family"), 40),
@@ -88,6 +102,7 @@ def parse_description(data: bytes, file_name: str) -> Description:
         initrd=_all_relative(read.texts("initrd"), file_name),
         cmdline=None if cmdline is None else " ".join(cmdline.split()),
         cmdline_append=" ".join((read.text("cmdline_append") or "").split()),
+        secureboot=None if chain is None else _chain(chain, file_name),
         notes=notes,
     )
 
@@ -164,6 +179,26 @@ class _Reader:
         )
 
 
+def _chain(table: object, file_name: str) -> ChainSaid:
+    cure = 'write [secureboot] with shim = "…" and grub = "…", paths inside the image'
+    if not isinstance(table, dict):
+        raise ImageRejected(f"{file_name}: secureboot = {table!r} is no table", cure)
+    read = _Reader(table, f"{file_name}: [secureboot]")
+    shim, grub = (_relative(read.text(key), file_name) for key in ("shim", "grub"))
+    if shim is None or grub is None:
+        missing = "shim" if shim is None else "grub"
+        raise ImageRejected(f"{file_name}: [secureboot] names no {missing}", cure)
+    firmware = read.text("firmware")
+    if firmware is None:
+        return ChainSaid(shim, grub)
+    if firmware not in _CHAIN_FIRMWARE:
+        raise ImageRejected(
+            f"{file_name}: [secureboot]: firmware = {firmware!r} has no shim",
+            f"use one of {', '.join(_CHAIN_FIRMWARE)}, or leave it out",
+        )
+    return ChainSaid(shim, grub, Firmware(firmware))
+
+
 def _relative(name: str | None, file_name: str) -> str | None:
     if name is None:
         return None
@@ -189,6 +224,14 @@ def _one_line(text: str | None, limit: int) -> str | None:
     return " ".join(plain.split())[:limit] or None
 
 
-def _nearest(key: str) -> str:
-    near = difflib.get_close_matches(key, _KEYS, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def _unknown_keys(
+    values: dict[str, object], known: tuple[str, ...], where: str, what: str
+) -> tuple[str, ...]:
+    """Make a note of every key that means nothing, with the nearest that does."""
+    notes = []
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            mean = f"; did you mean {near[0]!r}?" if near else ""
+            notes.append(f"{where} {key!r} is no key of {what}{mean}")
+    return tuple(notes)

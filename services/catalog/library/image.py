@@ -32,7 +32,7 @@ class LibraryImage(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
     cure: str | None = None
     recipe: str = "kernel-initrd"
-    """`debian-netboot` or `kernel-initrd`."""
+    """`debian-netboot`, `kernel-initrd` or `raspberry-pi`."""
     revision: int = 0
     """Goes up whenever a file or what is done with it changes; never taken twice by one id."""
     files: dict[str, Slice] = {}

@@ -16,6 +16,7 @@ from bootyard.model.snapshot import Fingerprint
 from bootyard.runtime.files import fingerprint_of
 from services.catalog.library import names
 from services.catalog.library.pick import LAYOUT_FOLDERS, looks_bootable
+from services.catalog.library.raspberry import is_firmware, pi_folder
 
 DESCRIPTION = "image.toml"
 MAX_DEPTH = 5
@@ -129,7 +130,10 @@ class _Walk:
 
     def _image(self, path: str, listing: _Listing, depth: int) -> Candidate | None:
         is_image = any(
-            file.path == DESCRIPTION or names.is_kernel(file.path) or names.is_initrd(file.path)
+            file.path == DESCRIPTION
+            or names.is_kernel(file.path)
+            or names.is_initrd(file.path)
+            or is_firmware(file.path)
             for file in listing.files
         )
         if not is_image:
@@ -138,7 +142,8 @@ class _Walk:
             listing = listing._replace(folders=layouts)
         everything = _Listing([], list(listing.files), list(listing.unfinished))
         self._collect(path, "", listing.folders, everything, depth)
-        if not is_image and not looks_bootable([file.path for file in everything.files]):
+        paths = [file.path for file in everything.files]
+        if not is_image and not looks_bootable(paths) and pi_folder(paths) is None:
             return None
         return Candidate(
             path=path,

@@ -1,5 +1,7 @@
 """What an image is, by its names, its description and its kernel's first bytes. Pure."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from bootyard.boot.menus.ipxe import unsafe_words
@@ -10,6 +12,7 @@ from services.catalog.library.answers import answers_in
 from services.catalog.library.description import ARCHITECTURES, Description
 from services.catalog.library.image import LibraryImage
 from services.catalog.library.pick import Picked
+from services.catalog.library.secureboot import ChainFiles, Signed, usable_chains
 from services.catalog.library.titles import Naming, naming_of, naming_of_version_info, with_kind
 
 MAX_COMMAND_LINE = 2000
@@ -34,6 +37,10 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     initrds: tuple[str, ...]
     kernel_header: bytes
     kernel_size: int
+    kernel_signed: Signed = Signed()
+    chains: tuple[ChainFiles, ...] = ()
+    programs: Mapping[str, Signed] = {}
+    """What every shim and GRUB of `chains` says of itself."""
     size_bytes: int
     sha256: str | None = None
     version_info: str = ""
@@ -74,6 +81,10 @@ def recognise(material: Material) -> LibraryImage:
                 kernel=material.kernel,
                 initrds=material.initrds,
                 command_line=command_line,
+                signed_by=material.kernel_signed.vendor,
+                chains=usable_chains(
+                    material.chains, material.programs, material.kernel_signed, image_id
+                ),
             ),
         ),
         notes=(*said.notes, *material.notes, *dropped, *hint),

@@ -45,7 +45,9 @@ def content_of(image: LibraryImage) -> str:
         (name, s.path, s.extents, None if s.root is Root.DERIVED else s.fingerprint)
         for name, s in sorted(image.files.items())
     ]
-    boots = [(t.kind, t.kernel, t.initrds, t.command_line, t.loader) for t in image.targets]
+    boots = [
+        (t.kind, t.kernel, t.initrds, t.command_line, t.loader, *t.chains) for t in image.targets
+    ]
     return hashlib.sha256(encode((files, boots, image.architectures))).hexdigest()
 
 

@@ -22,6 +22,13 @@ from bootyard.runtime.files import fingerprint_of
 from services.catalog.library.derived import CHUNK, DerivedStore, Stored
 from services.catalog.library.description import Description
 from services.catalog.library.pick import Picked, names_in_tree, pick
+from services.catalog.library.secureboot import (
+    MAX_EFI_PROGRAM,
+    PACKAGED_VENDOR,
+    ChainFiles,
+    examine,
+    find_chains,
+)
 
 MAX_UNPACKED = 4 * 1024**3
 MAX_MEMBERS = 20_000
@@ -48,6 +55,8 @@ class Unpacked(msgspec.Struct, frozen=True, kw_only=True):
     picked: Picked
     files: dict[str, Stored]
     """By name in the boot tree."""
+    chains: tuple[ChainFiles, ...] = ()
+    """Shims and GRUBs among `files`."""
     version_info: str = ""
 
 
@@ -63,12 +72,34 @@ def unpack(path: Path, said: Description, store: DerivedStore) -> Unpacked:
             picked = pick(sizes, said)
             named = names_in_tree(picked)
             wanted = {inside: name for name, inside in named.items()}
+            small = {name for name, size in sizes.items() if size <= MAX_EFI_PROGRAM}
+            chains = find_chains(small, said)
+            wanted |= {name: name for chain in chains for name in (chain.shim, chain.grub)}
             files = _extract(file, wanted, store)
+            chains, files = _without_packaged(chains, files, set(named), store)
         file.seek(0)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         if fingerprint_of(os.fstat(file.fileno())) != before:
             raise ImageRejected("it changed while it was read", "wait until it is copied")
-    return Unpacked(sha256=sha256, picked=picked, files=files, version_info=version_info)
+    return Unpacked(
+        sha256=sha256, picked=picked, files=files, version_info=version_info, chains=chains
+    )
+
+
+def _without_packaged(
+    chains: tuple[ChainFiles, ...],
+    files: dict[str, Stored],
+    booted: set[str],
+    store: DerivedStore,
+) -> tuple[tuple[ChainFiles, ...], dict[str, Stored]]:
+    """Leave out the chain that is among the packaged loaders already: Debian's own tarballs."""
+
+    def vendor(name: str) -> str:
+        return examine(lambda offset, length: store.read(files[name], offset, length)).vendor
+
+    left = tuple(c for c in chains if c.said or vendor(c.grub) != PACKAGED_VENDOR)
+    kept = booted | {name for chain in left for name in (chain.shim, chain.grub)}
+    return left, {name: stored for name, stored in files.items() if name in kept}
 
 
 def _list(file: BinaryIO) -> tuple[dict[str, int], str]:
