@@ -2,9 +2,10 @@
 
 import errno
 import socket
+import sys
 import time
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
 
@@ -14,12 +15,10 @@ from bootyard.runtime.interfaces import (
     explain_bind_error,
     host_addresses,
     ipv4_addresses,
-    missing_interfaces,
-    served_interfaces,
     unused_address,
 )
 from bootyard.runtime.settings import Settings
-from tests.namespaces import End, Namespaces, inside, ip, lay_wire
+from tests.namespaces import End, Namespaces, inside, ip, lay_wire, run
 
 
 @dataclass(frozen=True)
@@ -64,25 +63,32 @@ def test_labels_belong_to_their_interface_and_vlans_are_interfaces() -> None:
 
 
 def test_address_that_is_on_no_served_interface_is_told() -> None:
-    served = (interface("eth0", "192.0.2.10"), interface("eth1", "198.51.100.10"))
-    said = unused_address(Settings(address=IPv4Address("203.0.113.1")), served)
+    both = (interface("eth0", "192.0.2.10"), interface("eth1", "198.51.100.10"))
+    said = unused_address(Settings(address=IPv4Address("203.0.113.1")), both)
     assert said is not None
     assert "203.0.113.1" in said
     assert "192.0.2.10 on eth0, 198.51.100.10 on eth1" in said
-    assert unused_address(Settings(address=IPv4Address("198.51.100.10")), served) is None
-    assert unused_address(Settings(), served) is None
+    assert unused_address(Settings(address=IPv4Address("198.51.100.10")), both) is None
+    assert unused_address(Settings(), both) is None
     assert unused_address(Settings(address=IPv4Address("203.0.113.1")), ()) is None
 
 
-def served_when_running(namespace: str, count: int) -> tuple[Interface, ...]:
-    """An interface that was put up runs a moment later: the kernel tells its carrier by itself."""
-    served: tuple[Interface, ...] = ()
-    for _ in range(200):
-        served = inside(namespace, lambda: served_interfaces(Settings()))
-        if len(served) >= count:
-            break
-        time.sleep(0.05)
-    return served
+def ask(namespace: str, expression: str) -> str:
+    """Evaluate an expression in a process of the namespace: /proc/net is that of a process."""
+    program = (
+        "from bootyard.runtime.interfaces import *; from bootyard.runtime.settings import Settings;"
+        f" print({expression})"
+    )
+    return run(namespace, sys.executable, "-c", program).stdout.strip()
+
+
+def served(namespace: str, settings: str = "") -> list[str]:
+    """Names and addresses of what is served, `eth0=192.0.2.10/24`."""
+    listed = f"(f'{{i.name}}={{i.address}}/{{i.network.prefixlen}}' for i in {SERVED})"
+    return ask(namespace, f"' '.join({listed})".replace("SETTINGS", settings)).split()
+
+
+SERVED = "served_interfaces(Settings(SETTINGS))"
 
 
 @pytest.mark.needs("ip")
@@ -98,23 +104,24 @@ def test_interfaces_of_a_namespace() -> None:
         ip("-n", host, "link", "add", "lan10", "link", "eth1", "type", "macvlan", "mode", "bridge")
         ip("-n", host, "addr", "add", "203.0.113.20/25", "dev", "lan10")
         ip("-n", host, "link", "set", "dev", "lan10", "up")
-        label = IPv4Address("203.0.113.10")
-        named = Settings(interfaces=("lan10", "eth1", "eth7"))
-        everything = served_when_running(host, 2)
-        chosen = inside(host, lambda: served_interfaces(Settings(address=label)))
-        some = inside(host, lambda: served_interfaces(named))
-        missing = inside(host, lambda: missing_interfaces(named))
+        # An interface that was put up runs a moment later: its carrier is told by the kernel.
+        for _ in range(100):
+            if len(served(host)) == 2:
+                break
+            time.sleep(0.05)
+        everything = served(host)
+        chosen = served(host, "address='203.0.113.10'")
+        some = served(host, "interfaces='lan10,eth1,eth7'")
+        missing = ask(host, "missing_interfaces(Settings(interfaces='lan10,eth1,eth7'))")
         own = inside(host, host_addresses)
     finally:
         namespaces.close()
-    assert [(i.name, str(i.address)) for i in everything] == [
-        ("eth0", "192.0.2.10"),
-        ("lan10", "203.0.113.20"),
-    ]
-    assert (chosen[0].address, chosen[0].network) == (label, IPv4Network("203.0.113.0/24"))
-    assert [i.name for i in some] == ["lan10"]
-    assert missing == ("eth1", "eth7")
-    assert {IPv4Address("192.0.2.11"), label, IPv4Address("198.51.100.10")} <= own
+    assert everything == ["eth0=192.0.2.10/24", "lan10=203.0.113.20/25"]
+    assert chosen == ["eth0=203.0.113.10/24", "lan10=203.0.113.20/25"]
+    assert some == ["lan10=203.0.113.20/25"]
+    assert missing == "('eth1', 'eth7')"
+    expected = ("192.0.2.10", "192.0.2.11", "203.0.113.10", "198.51.100.10", "127.0.0.1")
+    assert own >= {IPv4Address(each) for each in expected}
 
 
 def test_port_that_another_program_holds_names_it_and_the_cure() -> None:
