@@ -164,8 +164,9 @@ class SubnetRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_block_size: int | None = None
     max_window_size: int | None = None
     retry_seconds: float | None = None
-    """Before the first repeat of what was not acknowledged."""
+    """Before the first repeat of what was not acknowledged, at the soonest."""
     tries: int | None = None
+    """How often the same blocks are sent; at most four times to a client that never answered."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):

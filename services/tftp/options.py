@@ -22,6 +22,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     block_size: int = 1468
     window_size: int = 32
     """dnsmasq's limit as well: 32 blocks of 1468 fit the send buffer of a stock host."""
+    retry_s: float | None = None
+    """Set for a subnet: what is not acknowledged is sent again after this long at the soonest."""
+    tries: int | None = None
+    """Set for a subnet: how often the same blocks are sent before the transfer ends."""
 
     @classmethod
     def for_mtu(cls, mtu: int) -> "Limits":
@@ -35,6 +39,8 @@ class Negotiated(msgspec.Struct, frozen=True, kw_only=True):
     block_size: int = 512
     window_size: int = 1
     timeout_s: int | None = None
+    retry_s: float | None = None
+    tries: int | None = None
     accepted: Options = ()
 
 
@@ -55,6 +61,8 @@ def negotiate(requested: Options, limits: Limits, size: int | None) -> Negotiate
         block_size=accepted.get("blksize", 512),
         window_size=accepted.get("windowsize", 1),
         timeout_s=accepted.get("timeout"),
+        retry_s=limits.retry_s,
+        tries=limits.tries,
         accepted=tuple((name, str(value)) for name, value in accepted.items()),
     )
 

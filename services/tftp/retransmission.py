@@ -12,14 +12,18 @@ MAX_INTERVAL = 2.0
 
 
 class RetransmissionTimer:
-    """The interval after which what is not acknowledged is sent again."""
+    """The interval after which what is not acknowledged is sent again.
 
-    def __init__(self, longest: float = MAX_INTERVAL) -> None:
-        self._longest = min(longest, MAX_INTERVAL)
+    `shortest` is a setting: no measured round trip makes the first interval shorter.
+    """
+
+    def __init__(self, longest: float = MAX_INTERVAL, shortest: float | None = None) -> None:
+        self._shortest = MIN_INTERVAL if shortest is None else shortest
+        self._longest = max(min(longest, MAX_INTERVAL), self._shortest)
         self._variation = 0.0
         self.round_trip = 0.0
         """Smoothed; 0 before the first sample."""
-        self.interval = FIRST_INTERVAL
+        self.interval = FIRST_INTERVAL if shortest is None else shortest
 
     def measured(self, seconds: float) -> None:
         """Take a round trip of datagrams that were sent only once."""
@@ -47,4 +51,4 @@ class RetransmissionTimer:
         if not self.round_trip:
             return self.interval
         slack = max(4 * self._variation, self.round_trip)
-        return min(max(self.round_trip + slack, MIN_INTERVAL), self._longest)
+        return min(max(self.round_trip + slack, self._shortest), self._longest)

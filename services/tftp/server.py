@@ -7,6 +7,7 @@ import struct
 from ipaddress import IPv4Address
 
 from bootyard.model.errors import MalformedPacket, TFTPErrorCode
+from bootyard.model.snapshot import Snapshot
 from bootyard.runtime.interfaces import (
     explain_bind_error,
     missing_interfaces,
@@ -25,6 +26,7 @@ from services.tftp.options import Limits
 from services.tftp.packet import MAX_REQUEST, ReadRequest, WriteRequest, error, parse, printable
 from services.tftp.report import Reporter
 from services.tftp.requests import Refused, RequestDesk
+from services.tftp.subnets import SubnetLimits
 
 log = get_logger(__name__)
 
@@ -86,12 +88,17 @@ class Server:
         )
         self._desk = RequestDesk(service.snapshots, self.contents, self.engine, self.metrics)
         self._admission = Admission()
+        self._subnets = SubnetLimits()
+        service.snapshots.on_adopt(self._adopted)
         self._errors = ErrorBudget()
         self._inbox: Inbox[tuple[bytes, ControlMessages, tuple[str, int]]] = Inbox()
         self._next_turn: asyncio.Handle | None = None
         self._turn_ended = 0.0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._is_listening = False
+
+    def _adopted(self, snapshot: Snapshot) -> None:
+        self._subnets = SubnetLimits(snapshot.policy.subnets)
 
     async def listen(self) -> None:
         """Bind port 69 and take requests; a port in use is tried again until it is free."""
@@ -186,6 +193,7 @@ class Server:
         match packet:
             case ReadRequest():
                 try:
+                    limits = self._subnets.limits_for(arrival.source, limits)
                     self._desk.read(packet, arrival, limits)
                 except Refused as refused:
                     self._refuse(packet, arrival, refused)

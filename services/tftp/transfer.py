@@ -13,7 +13,7 @@ from bootyard.model.errors import MalformedPacket, TFTPErrorCode
 from bootyard.model.events import TransferOutcome
 from services.tftp.options import Negotiated
 from services.tftp.packet import Error, Opcode, OptionAck, error, parse
-from services.tftp.retransmission import MAX_INTERVAL, RetransmissionTimer
+from services.tftp.retransmission import FIRST_INTERVAL, MAX_INTERVAL, RetransmissionTimer
 
 UNPROVEN_REPEATS = 3
 """Timed repeats for a peer that acknowledged nothing yet: its address may be forged."""
@@ -58,7 +58,11 @@ class ReadTransfer:
     def __init__(self, source: BlockSource, terms: Negotiated, now: float) -> None:
         self._source = source
         self._terms = terms
-        self._clock = RetransmissionTimer(terms.timeout_s or MAX_INTERVAL)
+        shortest = terms.retry_s
+        if shortest is None and terms.tries is not None:
+            # Tries are counted by hand: measured intervals would use them up in milliseconds.
+            shortest = FIRST_INTERVAL
+        self._clock = RetransmissionTimer(terms.timeout_s or MAX_INTERVAL, shortest)
         self._acknowledged = -1 if terms.accepted else 0
         self._newest = self._acknowledged  # the newest block that was ever sent
         self._window_end = self._acknowledged
@@ -155,12 +159,11 @@ class ReadTransfer:
         if due is None or now < due:
             return
         silence = now - self._progress
-        if not self._peer_proven and self._repeats == UNPROVEN_REPEATS:
-            self._end(TransferOutcome.TIMEOUT, now)
-        elif self._peer_proven and self._sent_all and silence >= FINAL_ACK_LIMIT:
+        is_hopeless = self._is_hopeless(silence)
+        if self._peer_proven and self._sent_all and (is_hopeless or silence >= FINAL_ACK_LIMIT):
             self._acknowledged = self._last_block
             self._end(TransferOutcome.COMPLETE, self._progress)
-        elif silence >= SILENCE_LIMIT:
+        elif is_hopeless:
             self._end(TransferOutcome.TIMEOUT, now)
         else:
             self._repeats += 1
@@ -172,6 +175,14 @@ class ReadTransfer:
         if self.outcome is None:
             self._farewell = error(TFTPErrorCode.NOT_DEFINED, message)
             self._end(outcome, now)
+
+    def _is_hopeless(self, silence: float) -> bool:
+        """Tell whether what was sent has been repeated, or waited for, long enough."""
+        if not self._peer_proven and self._repeats == UNPROVEN_REPEATS:
+            return True
+        if self._terms.tries is not None:
+            return self._repeats + 1 >= self._terms.tries
+        return silence >= SILENCE_LIMIT
 
     @property
     def _sent_all(self) -> bool:
