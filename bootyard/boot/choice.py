@@ -3,6 +3,7 @@
 import msgspec
 
 from bootyard.boot.client import BootClient, ClientKind, RecentBoot
+from bootyard.boot.strategy import strategy_for_firmware, strategy_for_ipxe
 from bootyard.model.architecture import ClientArchitecture, Firmware, firmware_of
 from bootyard.model.events import IgnoreReason, OfferStage
 from bootyard.model.loaders import (
@@ -10,16 +11,23 @@ from bootyard.model.loaders import (
     LOADER_FILES,
     LoaderName,
     OfferStrategy,
+    loader_named,
     platform_of,
 )
-from bootyard.model.snapshot import BootTarget, Learned, Machine, Snapshot, TargetKind
-
-TRIES = 2
-"""Offers that a machine may leave before it gets the next kind of offer."""
+from bootyard.model.snapshot import (
+    LOCAL_DISK,
+    BootTarget,
+    Learned,
+    Machine,
+    Snapshot,
+    TargetKind,
+)
 
 IPXE_HTTP, IPXE_MENU = 0x13, 0x27
 """Tags of option 175 that our scripts cannot do without (ipxe/features.h)."""
 
+MAX_BOOT_FILE = 127
+"""Bytes in the header's `file` beside its NUL (RFC 2131 §2): shim looks nowhere else."""
 
 _EFI_OF_UBOOT = {
     ClientArchitecture.ARM32_UBOOT: Firmware.UEFI_ARM32,
@@ -29,7 +37,7 @@ _EFI_OF_UBOOT = {
 
 
 class BootOffer(msgspec.Struct, frozen=True, kw_only=True):
-    """A boot file for a machine. `boot_file` is a name in the boot tree."""
+    """A boot file for a machine. `boot_file` is a name in the boot tree; empty for a Pi."""
 
     boot_file: str
     strategy: OfferStrategy
@@ -56,11 +64,30 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wants_signed(self) -> bool:
+        if self.pinned is not None:
+            return self.pinned is LoaderName.SHIM
         if self.machine.secure_boot is not None:
             return self.machine.secure_boot
         if self.snapshot.policy.secure_boot != "auto":
             return self.snapshot.policy.secure_boot == "always"
         return self.learned.secure_boot is not None
+
+    @property
+    def armed(self) -> BootTarget | None:
+        return self.snapshot.targets.get(self.snapshot.armed.get(self.client.mac, ""))
+
+    @property
+    def pinned(self) -> LoaderName | None:
+        """The loader that this machine is to use; a boot-once needs one that asks the catalog."""
+        pinned = self.machine.loader
+        cannot_ask = (LoaderName.PXELINUX, LoaderName.SYSLINUX)
+        return None if pinned in cannot_ask and self.armed is not None else pinned
+
+    def path(self, name: LoaderName) -> str | None:
+        """Find a loader in the boot tree."""
+        files = LOADER_FILES.get(self.platform, {}).get(name, ())
+        found = (f"{self.platform}/{file}" for file in files)
+        return next((f"loaders/{path}" for path in found if path in self.snapshot.loaders), None)
 
 
 def choose(client: BootClient, recent: RecentBoot, snapshot: Snapshot) -> BootOffer | Silence:
@@ -76,24 +103,13 @@ def choose(client: BootClient, recent: RecentBoot, snapshot: Snapshot) -> BootOf
         snapshot=snapshot,
         machine=machine,
         learned=snapshot.learned_of(client.mac),
-        platform=_platform(firmware, client),
+        platform=_platform(firmware, client.architecture),
     )
-    match client.kind:
-        case ClientKind.IPXE:
-            return _for_ipxe(facts)
-        case ClientKind.PI:
-            return _for_pi(facts)
-        case ClientKind.UBOOT:
-            return _for_uboot(facts)
-        case ClientKind.ROM | ClientKind.HTTP:
-            return _for_firmware(facts)
-
-
-def _platform(firmware: Firmware, client: BootClient) -> Firmware:
-    if firmware is Firmware.UBOOT:
-        processor = client.architecture
-        return _EFI_OF_UBOOT.get(processor, platform_of(firmware_of(processor)))
-    return platform_of(firmware)
+    if client.kind is ClientKind.IPXE:
+        return _for_ipxe(facts)
+    if firmware is Firmware.PI:
+        return _for_pi(facts)
+    return _for_firmware(facts)
 
 
 def _refusal(client: BootClient, snapshot: Snapshot) -> Silence | None:
@@ -107,87 +123,59 @@ def _refusal(client: BootClient, snapshot: Snapshot) -> Silence | None:
     return None
 
 
+def _platform(firmware: Firmware, architecture: ClientArchitecture) -> Firmware:
+    if firmware is not Firmware.UBOOT:
+        return platform_of(firmware)
+    efi = _EFI_OF_UBOOT.get(architecture, firmware_of(architecture))
+    # On x86 U-Boot announces a BIOS, whose loaders it cannot run.
+    return Firmware.OTHER if efi is Firmware.BIOS else platform_of(efi)
+
+
 def _for_ipxe(facts: _Facts) -> BootOffer:
     """Give iPXE its script, or a loader: a pinned one, or one that can do what scripts need.
 
     A chainloaded iPXE asks exactly as the ROM's did: what the machine was given just now tells
     them apart, and ends every loop.
     """
-    script = BootOffer(boot_file="boot.ipxe", strategy=OfferStrategy.DIRECT, stage=OfferStage.IPXE)
-    features = facts.client.ipxe_features
-    pinned = _pinned(facts)
-    if pinned is not None:
-        wanted: tuple[LoaderName, ...] = (pinned,)
-    elif features and not {IPXE_HTTP, IPXE_MENU} <= features:
-        wanted = tuple(name for name in _tried_unasked(facts) if name in IPXE_LOADERS)
-    else:
-        return script
-    loader = next((file for name in wanted if (file := _file(facts, name)) is not None), None)
-    if loader is None or facts.recent.given == f"loaders/{loader}":
-        return script
-    return msgspec.structs.replace(script, boot_file=f"loaders/{loader}")
-
-
-def _for_firmware(facts: _Facts) -> BootOffer | Silence:
-    """Give firmware the best loader that did not lead it nowhere before."""
-    stage = OfferStage.HTTP if facts.client.kind is ClientKind.HTTP else OfferStage.ROM
-    boot_file = _vendor_shim(facts)
-    if boot_file is None:
-        loader = _loader(facts)
-        if isinstance(loader, Silence):
-            return loader
-        boot_file = f"loaders/{loader}"
-    return BootOffer(boot_file=boot_file, strategy=_strategy(facts), stage=stage)
-
-
-def _loader(facts: _Facts) -> str | Silence:
-    names: tuple[LoaderName, ...]
-    pinned = _pinned(facts)
-    if pinned is not None:
-        names = (pinned,)
-    elif facts.wants_signed:
-        names = (LoaderName.SHIM, *_tried_unasked(facts))
-    else:
-        names = _tried_unasked(facts)
-    files = {name: file for name in names if (file := _file(facts, name)) is not None}
-    left = [file for name, file in files.items() if name not in facts.learned.dead_ends]
-    if left:
-        return left[0]
-    firmware = facts.client.firmware
-    if not files:
-        wanted = f"{pinned} " if pinned is not None else ""
-        return Silence(
-            reason=IgnoreReason.NO_LOADER,
-            detail=f"there is no {wanted}loader for {firmware} ({facts.client.architecture.name})",
-        )
-    if pinned is not None:
-        return files[pinned]
-    return Silence(
-        reason=IgnoreReason.NO_LOADER,
-        detail=f"no loader led anywhere ({', '.join(files)}): left to its local disk for a while",
+    given = loader_named(facts.recent.given or "")
+    # A shim may have started a signed iPXE.
+    chainloaded = given is not None and given[1] in IPXE_LOADERS | {LoaderName.SHIM}
+    loader = None if chainloaded else _before_script(facts)
+    return BootOffer(
+        boot_file=loader or "boot.ipxe",
+        strategy=strategy_for_ipxe(facts.machine, facts.platform, chainloaded=chainloaded),
+        stage=OfferStage.IPXE,
     )
 
 
-def _tried_unasked(facts: _Facts) -> tuple[LoaderName, ...]:
-    loaders = LOADER_FILES.get(facts.platform, {})
-    return tuple(name for name in loaders if name is not LoaderName.SYSLINUX)
+def _before_script(facts: _Facts) -> str | None:
+    if facts.pinned is not None:
+        return facts.path(facts.pinned)
+    features = facts.client.ipxe_features
+    # Where only signed loaders start, an iPXE that runs is signed, and no build of ours is.
+    if not features or {IPXE_HTTP, IPXE_MENU} <= features or facts.wants_signed:
+        return None
+    dead_ends = facts.learned.dead_ends
+    names = (n for n in _tried_unasked(facts) if n in IPXE_LOADERS and n not in dead_ends)
+    return next((path for name in names if (path := facts.path(name)) is not None), None)
 
 
-def _pinned(facts: _Facts) -> LoaderName | None:
-    """The loader that this machine is to use; a boot-once needs one that asks the catalog."""
-    pinned = facts.machine.loader
-    cannot_ask = (LoaderName.PXELINUX, LoaderName.SYSLINUX)
-    return None if pinned in cannot_ask and _armed(facts) is not None else pinned
+def _for_firmware(facts: _Facts) -> BootOffer | Silence:
+    """Give firmware the best loader that did not lead it nowhere before.
 
-
-def _file(facts: _Facts, name: LoaderName) -> str | None:
-    files = LOADER_FILES.get(facts.platform, {}).get(name, ())
-    names = (f"{facts.platform}/{file}" for file in files)
-    return next((name for name in names if name in facts.snapshot.loaders), None)
-
-
-def _armed(facts: _Facts) -> BootTarget | None:
-    return facts.snapshot.targets.get(facts.snapshot.armed.get(facts.client.mac, ""))
+    U-Boot finds `pxelinux.cfg/` beside it, should it not start EFI programs.
+    """
+    boot_file = _vendor_shim(facts) or _loader(facts)
+    if isinstance(boot_file, Silence):
+        return boot_file
+    by_http = facts.client.kind is ClientKind.HTTP
+    return BootOffer(
+        boot_file=boot_file,
+        strategy=strategy_for_firmware(
+            facts.client, facts.recent, facts.machine, facts.learned, facts.platform
+        ),
+        stage=OfferStage.HTTP if by_http else OfferStage.ROM,
+    )
 
 
 def _vendor_shim(facts: _Facts) -> str | None:
@@ -196,52 +184,59 @@ def _vendor_shim(facts: _Facts) -> str | None:
     shim takes its second stage from its own directory, and trusts kernels of its own vendor only:
     the chain is chosen here or not at all.
     """
-    if not facts.wants_signed or facts.machine.loader not in (None, LoaderName.SHIM):
+    if not facts.wants_signed:
         return None
-    if LoaderName.SHIM in facts.learned.dead_ends:
+    if facts.pinned is None and LoaderName.SHIM in facts.learned.dead_ends:
         return None
     wanted = facts.machine.target or facts.snapshot.policy.default
-    target = _armed(facts) or facts.snapshot.targets.get(wanted)
+    target = facts.armed or facts.snapshot.targets.get(wanted)
     if target is None:
         return None
     chain = next((c for c in target.chains if c.firmware is facts.platform), None)
-    if chain is None:
+    image = facts.snapshot.images.get(target.image)
+    if chain is None or image is None:
         return None
-    return f"{facts.snapshot.images[target.image].folder}/{chain.shim}"
+    path = f"{image.folder}/{chain.shim}"
+    return path if len(path.encode()) <= MAX_BOOT_FILE else None
 
 
-_NEXT = {
-    OfferStrategy.COMPATIBLE: OfferStrategy.DIRECT,
-    OfferStrategy.DIRECT: OfferStrategy.MENU,
-    OfferStrategy.MENU: OfferStrategy.COMPATIBLE,
-}
+def _loader(facts: _Facts) -> str | Silence:
+    """Walk down from the best loader: another build, the signed chain, and then the local disk.
 
-
-def _strategy(facts: _Facts) -> OfferStrategy:
-    """Choose how the file is offered; what a machine leaves twice, it gets another way.
-
-    Some UEFI firmware ignores an offer that skips boot server discovery, some one that does not
-    (HP, Dell; pixiecore's README); old BIOS ROMs report PXE-E53 when option 43 is missing.
+    A pinned loader is all that there is, wherever it led.
     """
-    if facts.client.kind is ClientKind.HTTP:
-        return OfferStrategy.DIRECT  # the URL is in the OFFER, there is nothing else to ask
-    if facts.machine.offer is not None:
-        return facts.machine.offer
-    recent = facts.recent
-    if recent.strategy is not None:
-        return recent.strategy if recent.ignored < TRIES else _NEXT[recent.strategy]
-    if facts.learned.offer is not None:
-        return facts.learned.offer
-    is_bios = facts.platform is Firmware.BIOS
-    return OfferStrategy.DIRECT if is_bios else OfferStrategy.COMPATIBLE
+    names = _tried_unasked(facts)
+    if facts.pinned is not None:
+        names = (facts.pinned,)
+    elif facts.wants_signed:
+        names = (LoaderName.SHIM, *names)
+    if facts.pinned is LoaderName.SYSLINUX and facts.client.kind is ClientKind.HTTP:
+        detail = "syslinux.efi, pinned for this machine, needs PXE: it cannot load over HTTP"
+        return Silence(reason=IgnoreReason.NO_LOADER, detail=detail)
+    there = {name: path for name in names if (path := facts.path(name)) is not None}
+    alive = [name for name in there if name == facts.pinned or name not in facts.learned.dead_ends]
+    if alive:
+        return there[alive[0]]
+    if there:
+        detail = f"no loader led anywhere ({', '.join(there)}): left to its local disk for a while"
+    else:
+        wanted = f"{facts.pinned} " if facts.pinned is not None else ""
+        announced = facts.client.architecture
+        detail = f"there is no {wanted}loader for {facts.platform} (architecture {announced:#04x})"
+    return Silence(reason=IgnoreReason.NO_LOADER, detail=detail)
+
+
+def _tried_unasked(facts: _Facts) -> tuple[LoaderName, ...]:
+    loaders = LOADER_FILES.get(facts.platform, {})
+    return tuple(name for name in loaders if name is not LoaderName.SYSLINUX)
 
 
 def _for_pi(facts: _Facts) -> BootOffer | Silence:
     """Give a Raspberry Pi our address; the names of its files it knows itself."""
-    if pi_target(facts.snapshot, facts.machine) is None:
+    if pi_target(facts.snapshot, facts.snapshot.machine(facts.client.mac)) is None:
         return Silence(
             reason=IgnoreReason.NO_LOADER,
-            detail="the library has no folder with the firmware files of a Raspberry Pi",
+            detail="no firmware files of a Raspberry Pi in the library are for this one",
         )
     return BootOffer(boot_file="", strategy=OfferStrategy.MENU, stage=OfferStage.PI)
 
@@ -259,16 +254,8 @@ def pi_target(snapshot: Snapshot, machine: Machine | None) -> BootTarget | None:
             return armed
     harmless = {id_: t for id_, t in targets.items() if t.kind is TargetKind.LIVE}
     wanted = (machine and machine.target) or snapshot.policy.default
+    if wanted == LOCAL_DISK or (machine is None and snapshot.policy.unknown != "menu"):
+        return None
     if wanted in targets:
         return harmless.get(wanted)
     return next(iter(harmless.values())) if len(harmless) == 1 else None
-
-
-def _for_uboot(facts: _Facts) -> BootOffer | Silence:
-    """Give U-Boot an EFI loader; beside it `pxe get` finds `pxelinux.cfg/`."""
-    loader = _loader(facts)
-    if isinstance(loader, Silence):
-        return loader
-    return BootOffer(
-        boot_file=f"loaders/{loader}", strategy=OfferStrategy.DIRECT, stage=OfferStage.ROM
-    )

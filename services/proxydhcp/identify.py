@@ -20,11 +20,12 @@ from services.proxydhcp.options import (
 )
 from services.proxydhcp.packet import NOWHERE, DHCPPacket, OpCode
 from services.proxydhcp.pxe import (
-    SubOption,
-    read_boot_item,
+    BOOTSTRAP_TYPE,
+    OUR_TYPE,
+    BootItem,
+    find_boot_item,
     read_ipxe_features,
     read_machine_id,
-    read_suboptions,
     read_user_classes,
 )
 
@@ -36,8 +37,9 @@ UBOOT_CLASS = "U-Boot"
 
 IPXE_USER_CLASS = b"iPXE"
 
+PI_3_OUI = "b8:27:eb"
 RASPBERRY_PI_OUIS = (
-    "b8:27:eb",
+    PI_3_OUI,
     "dc:a6:32",
     "e4:5f:01",
     "28:cd:c1",
@@ -94,18 +96,30 @@ def unasked(packet: DHCPPacket, listener: Listener) -> Silence | None:
     """Tell why a packet of a booting machine asks for no answer from this port, if so.
 
     A REQUEST on port 67 is for the DHCP server that the machine chose; on 4011 it, or an INFORM,
-    is for us (PXE 2.1 §2.2).
+    is for us, and so is one on port 67 that looks for a boot server by sub-option 71 (PXE 2.1
+    §2.2).
     """
-    wanted: tuple[MessageType, ...] = (MessageType.DISCOVER,)
-    if listener is Listener.BOOT_SERVER:
-        wanted = (MessageType.REQUEST, MessageType.INFORM)
     kind = packet.message_type
-    if kind not in wanted:
+    item = find_boot_item(packet.options.get(OptionCode.VENDOR_SPECIFIC, b""))
+    if kind in (MessageType.REQUEST, MessageType.INFORM):
+        wanted = listener is Listener.BOOT_SERVER or _is_discovery(packet, item)
+    else:
+        wanted = kind is MessageType.DISCOVER and listener is Listener.DHCP
+    if not wanted:
         name = "BOOTP" if kind is None else kind.name
         return Silence(reason=IgnoreReason.NOT_OURS, detail=f"{name} on port {listener}")
-    if _wants_credentials(packet):
+    if item is not None and item.wants_credentials:
         return Silence(reason=IgnoreReason.NOT_OURS, detail="asks for a signature (PXE BIS)")
     return None
+
+
+def _is_discovery(packet: DHCPPacket, item: BootItem | None) -> bool:
+    """Tell whether a broadcast looks for a boot server like ours, and for no address.
+
+    Another type of server is an entry of another server's menu.
+    """
+    is_ours = item is not None and item.type in (BOOTSTRAP_TYPE, OUR_TYPE)
+    return is_ours and OptionCode.REQUESTED_ADDRESS not in packet.options
 
 
 def stage_of(client: BootClient) -> OfferStage:
@@ -171,12 +185,3 @@ def _is_raspberry_pi(packet: DHCPPacket) -> bool:
 
 def _uuid(packet: DHCPPacket) -> UUID | None:
     return read_machine_id(packet.options.get(OptionCode.CLIENT_MACHINE_ID, b""))
-
-
-def _wants_credentials(packet: DHCPPacket) -> bool:
-    try:
-        suboptions = read_suboptions(packet.options.get(OptionCode.VENDOR_SPECIFIC, b""))
-        item = suboptions.get(SubOption.BOOT_ITEM)
-        return item is not None and read_boot_item(item).wants_credentials
-    except MalformedPacket:
-        return False

@@ -164,6 +164,7 @@ DIRECT_BOOT = write_suboptions(
 )
 """The known-good minimum of pixiecore and smee: load the file of this offer."""
 
+
 def raspberry_pi_menu(text: bytes) -> bytes:
     """Write what Raspberry Pi ROMs and EEPROMs look for (documentation, boot-net.adoc)."""
     return write_suboptions(

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 
 from bootyard.boot.choice import BootOffer
 from bootyard.boot.client import BootClient, ClientKind, RecentBoot
+from bootyard.boot.strategy import TRIES
 from bootyard.model.loaders import OfferStrategy
 from bootyard.model.mac import MACAddress
 from services.proxydhcp.limits import Recent
@@ -23,12 +24,30 @@ GIVEN_SECONDS = 60.0
 
 
 @dataclass(slots=True)
-class _Offered:
+class _Tried:
+    """How firmware takes what it is offered. HTTP Boot and loaders leave no doubt about that."""
+
     strategy: OfferStrategy
-    boot_file: str
     at: float
-    ignored: int = 0
-    """Offers of this strategy since the machine last showed that it took one."""
+    ignored: int = 1
+    """Offers of this strategy in a row that it did not take."""
+    worked: bool = False
+    leased: bool = False
+    """It has an address since the last offer, and still has to come to port 4011."""
+
+
+@dataclass(slots=True)
+class _Given:
+    """The loader that a machine was given last, and the exchanges that are about it.
+
+    A repeated DISCOVER keeps its transaction id and gets the same answer; what the loader asks
+    itself has another one.
+    """
+
+    loader: str
+    at: float
+    given_in: int
+    asked_after_in: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +61,8 @@ class RecentBoots:
 
     def __init__(self) -> None:
         self._leases: Recent[MACAddress, _Lease] = Recent()
-        self._offered: Recent[MACAddress, _Offered] = Recent()
+        self._tried: Recent[MACAddress, _Tried] = Recent()
+        self._given: Recent[MACAddress, _Given] = Recent()
         self._starting: Recent[MACAddress, bool] = Recent()
         """Machines that were offered something: whether their system is still to come up."""
 
@@ -52,11 +72,6 @@ class RecentBoots:
         if self._leases.recall(mac) == lease:
             return False
         self._leases.note(mac, lease)
-        offered = self._offered.recall(mac)
-        # EDK2 takes a lease only when it also liked a proxy's offer. One that goes on to port
-        # 4011 has yet to be answered there.
-        if offered is not None and offered.strategy is OfferStrategy.DIRECT:
-            offered.ignored = 0
         return True
 
     def address_of(self, mac: MACAddress) -> IPv4Address | None:
@@ -64,44 +79,50 @@ class RecentBoots:
         lease = self._leases.recall(mac)
         return None if lease is None else lease.address
 
-    def recall(self, mac: MACAddress, now: float) -> RecentBoot:
-        """Tell what a machine did lately, for the choice of its next offer."""
-        known = self._offered.recall(mac)
-        if known is None:
-            return RecentBoot()
-        age = now - known.at
-        says_nothing = age < SAME_TRY_SECONDS or age > FORGET_SECONDS
-        return RecentBoot(
-            strategy=known.strategy,
-            ignored=0 if says_nothing else known.ignored,
-            given=known.boot_file if age <= GIVEN_SECONDS else None,
-        )
+    def recall(self, mac: MACAddress, xid: int | None, now: float) -> RecentBoot:
+        """Tell what a machine did lately, for the choice of its next offer.
 
-    def note_offer(self, client: BootClient, offer: BootOffer, now: float) -> None:
+        Without `xid`, for one that has come to confirm the last one.
+        """
+        tried = self._tried.recall(mac)
+        strategy, ignored = None, 0
+        if tried is not None:
+            age = now - tried.at
+            if age <= FORGET_SECONDS or tried.worked:
+                strategy = tried.strategy
+            if SAME_TRY_SECONDS <= age <= FORGET_SECONDS and xid is not None:
+                ignored = TRIES if tried.leased else tried.ignored
+        return RecentBoot(strategy=strategy, ignored=ignored, given=self._given_to(mac, xid, now))
+
+    def note_offer(self, client: BootClient, offer: BootOffer, xid: int, now: float) -> None:
         """Remember the offer that a machine is sent."""
         self._starting.note(client.mac, True)
-        known = self._offered.recall(client.mac)
+        self._note_given(client, offer, xid, now)
         if client.kind is ClientKind.IPXE:
-            # It shows that the firmware took its offer; its own strategy is never in doubt.
-            if known is not None:
-                known.ignored = 0
-                known.boot_file, known.at = offer.boot_file, now
+            # Firmware took its offer, or this is its own; iPXE's strategy is never in doubt.
+            self.took_offer(client.mac)
+        elif client.kind is ClientKind.ROM:
+            self._note_tried(client.mac, offer.strategy, now)
+
+    def took_lease(self, mac: MACAddress) -> None:
+        """Note that firmware has taken an address.
+
+        EDK2 takes one only when it also liked a proxy's offer. One that is to go on to port 4011
+        has yet to be heard there; when it is not, asking the same again would lead nowhere.
+        """
+        tried = self._tried.recall(mac)
+        if tried is None or not tried.ignored:
             return
-        if known is None:
-            self._offered.note(client.mac, _Offered(offer.strategy, offer.boot_file, now, 1))
-            return
-        age = now - known.at
-        if age < SAME_TRY_SECONDS and known.strategy is offer.strategy:
-            return
-        is_fresh = known.strategy is offer.strategy and age <= FORGET_SECONDS
-        known.ignored = known.ignored + 1 if is_fresh else 1
-        known.strategy, known.boot_file, known.at = offer.strategy, offer.boot_file, now
+        if tried.strategy is OfferStrategy.DIRECT:
+            self.took_offer(mac)
+        else:
+            tried.leased = True
 
     def took_offer(self, mac: MACAddress) -> None:
-        """Note that a machine came to port 4011, or that iPXE runs on it."""
-        offered = self._offered.recall(mac)
-        if offered is not None:
-            offered.ignored = 0
+        """Note that a machine came to its boot server, or that iPXE runs on it."""
+        tried = self._tried.recall(mac)
+        if tried is not None:
+            tried.ignored, tried.leased, tried.worked = 0, False, True
 
     def system_came_up(self, mac: MACAddress) -> bool:
         """Note an operating system's DHCP; True for the first one after an offer."""
@@ -109,3 +130,32 @@ class RecentBoots:
             return False
         self._starting.note(mac, False)
         return True
+
+    def _note_tried(self, mac: MACAddress, strategy: OfferStrategy, now: float) -> None:
+        tried = self._tried.recall(mac)
+        if tried is None or tried.strategy is not strategy:
+            self._tried.note(mac, _Tried(strategy, now))
+            return
+        age = now - tried.at
+        if age < SAME_TRY_SECONDS:
+            return
+        tried.ignored = tried.ignored + 1 if age <= FORGET_SECONDS else 1
+        tried.at, tried.leased = now, False
+
+    def _given_to(self, mac: MACAddress, xid: int | None, now: float) -> str | None:
+        given = self._given.recall(mac)
+        if given is None:
+            return None
+        asks_after = given.asked_after_in is not None
+        if xid is None or xid == given.given_in:
+            return given.loader if xid is None and asks_after else None
+        is_fresh = now - given.at <= GIVEN_SECONDS
+        return given.loader if is_fresh or xid == given.asked_after_in else None
+
+    def _note_given(self, client: BootClient, offer: BootOffer, xid: int, now: float) -> None:
+        given = self._given.recall(client.mac)
+        is_script = client.kind is ClientKind.IPXE and not offer.boot_file.startswith("loaders/")
+        if not is_script:
+            self._given.note(client.mac, _Given(offer.boot_file, now, given_in=xid))
+        elif given is not None and xid != given.given_in:
+            given.asked_after_in = xid

@@ -5,15 +5,16 @@ No address is ever given: `yiaddr` stays 0, and no lease, netmask or router opti
 """
 
 from ipaddress import IPv4Address
+from urllib.parse import quote
 
 import msgspec
 
 from bootyard.boot.choice import BootOffer
 from bootyard.boot.client import BootClient, ClientKind
 from bootyard.model.architecture import Firmware
-from bootyard.model.errors import MalformedPacket
+from bootyard.model.events import OfferStage
 from bootyard.model.loaders import OfferStrategy
-from services.proxydhcp.identify import HTTP_CLASS, PXE_CLASS, Listener
+from services.proxydhcp.identify import HTTP_CLASS, PI_3_OUI, PXE_CLASS
 from services.proxydhcp.options import MessageType, OptionCode
 from services.proxydhcp.packet import (
     BROADCAST_FLAG,
@@ -26,9 +27,10 @@ from services.proxydhcp.packet import (
 from services.proxydhcp.pxe import (
     DIRECT_BOOT,
     RASPBERRY_PI,
+    RASPBERRY_PI_3,
     SubOption,
-    read_boot_item,
-    read_suboptions,
+    find_boot_item,
+    one_server_menu,
     write_boot_item,
     write_suboptions,
 )
@@ -54,15 +56,15 @@ def build_reply(
     *,
     server: IPv4Address,
     http_port: int,
-    listener: Listener,
 ) -> DHCPPacket:
     """Answer `request` with `offer`; `server` is where the boot file is."""
-    acknowledges = listener is Listener.BOOT_SERVER
-    by_http = client.vendor_class.startswith(HTTP_CLASS)
+    acknowledges = is_acknowledged(request)
+    # An iPXE that HTTP Boot started may say HTTPClient itself, but takes PXEClient only (dhcp.c).
+    by_http = offer.stage is OfferStage.HTTP
     boot_file = offer.boot_file
-    if by_http and "://" not in boot_file:
+    if by_http:
         # A literal address: EDK2 refuses a host name when no offer named a DNS server.
-        boot_file = f"http://{server}:{http_port}/tree/{boot_file}"
+        boot_file = f"http://{server}:{http_port}/tree/{quote(boot_file, safe='/@')}"
     options: dict[int, bytes] = {
         OptionCode.MESSAGE_TYPE: bytes(
             (MessageType.ACK if acknowledges else MessageType.OFFER,),
@@ -74,7 +76,7 @@ def build_reply(
         OptionCode.VENDOR_CLASS: (HTTP_CLASS if by_http else PXE_CLASS).encode(),
     }
     _echo(request, OptionCode.CLIENT_MACHINE_ID, options)  # RFC 4578 §2.3
-    vendor_specific = _vendor_specific(request, client, offer, acknowledges)
+    vendor_specific = _vendor_specific(request, client, offer, server, acknowledges)
     if vendor_specific is not None:
         options[OptionCode.VENDOR_SPECIFIC] = vendor_specific
     if by_http or len(boot_file.encode()) >= FILE_SIZE:
@@ -102,11 +104,16 @@ def build_reply(
     return _fitted(reply, max_reply_size(client))
 
 
-def destination(request: DHCPPacket, source: Endpoint, listener: Listener) -> Endpoint:
+def is_acknowledged(request: DHCPPacket) -> bool:
+    """Tell whether a request gets an ACK: all but a DISCOVER do, which gets an OFFER."""
+    return request.message_type is not MessageType.DISCOVER
+
+
+def destination(request: DHCPPacket, source: Endpoint) -> Endpoint:
     """Tell where the answer to a request from `source` goes (RFC 2131 §4.1)."""
     if request.giaddr != NOWHERE:
         return request.giaddr, BOOTPS
-    if listener is Listener.BOOT_SERVER:
+    if is_acknowledged(request):
         # EDK2 asks from port 4011, iPXE from 68: both listen where they asked from.
         if request.ciaddr != NOWHERE:
             return request.ciaddr, source[1]
@@ -122,33 +129,27 @@ def max_reply_size(client: BootClient) -> int:
 
 
 def _vendor_specific(
-    request: DHCPPacket, client: BootClient, offer: BootOffer, acknowledges: bool
+    request: DHCPPacket,
+    client: BootClient,
+    offer: BootOffer,
+    server: IPv4Address,
+    acknowledges: bool,
 ) -> bytes | None:
     """Option 43, or None for a client that is to find its boot server on port 4011."""
-    item = _boot_item(request) if acknowledges else None
-    if item is not None:
-        return write_suboptions({SubOption.BOOT_ITEM: item})
-    match client.kind:
-        case ClientKind.PI:
-            return RASPBERRY_PI
-        case ClientKind.HTTP:
-            return None
-        case ClientKind.IPXE | ClientKind.ROM | ClientKind.UBOOT:
-            # UEFI that came to 4011 wants the file and nothing more to discover.
-            skip = acknowledges and client.kind is ClientKind.ROM
-            if skip and client.firmware is not Firmware.BIOS:
-                return None
-            return DIRECT_BOOT if offer.strategy is OfferStrategy.DIRECT else None
-
-
-def _boot_item(request: DHCPPacket) -> bytes | None:
-    """Sub-option 71 of a request: it is repeated so that the client knows its own question."""
-    try:
-        suboptions = read_suboptions(request.options.get(OptionCode.VENDOR_SPECIFIC, b""))
-        item = suboptions.get(SubOption.BOOT_ITEM)
-        return None if item is None else write_boot_item(read_boot_item(item))
-    except MalformedPacket:
+    item = find_boot_item(request.options.get(OptionCode.VENDOR_SPECIFIC, b""))
+    if acknowledges and item is not None:
+        # Repeated, so that the client knows its own question (PXE 2.1 §2.2).
+        return write_suboptions({SubOption.BOOT_ITEM: write_boot_item(item)})
+    if offer.stage is OfferStage.PI:
+        return RASPBERRY_PI_3 if client.mac.startswith(PI_3_OUI) else RASPBERRY_PI
+    if offer.stage is OfferStage.HTTP or offer.strategy is OfferStrategy.COMPATIBLE:
         return None
+    if not acknowledges and offer.strategy is OfferStrategy.MENU:
+        return one_server_menu(server)
+    if acknowledges and client.kind is ClientKind.ROM and client.firmware is not Firmware.BIOS:
+        # UEFI that came to 4011 wants the file and nothing more to discover.
+        return None
+    return DIRECT_BOOT
 
 
 def _echo(request: DHCPPacket, code: OptionCode, options: dict[int, bytes]) -> None:

@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from bootyard.boot.choice import BootOffer, Silence, choose
-from bootyard.boot.client import BootClient, RecentBoot
+from bootyard.boot.client import BootClient, ClientKind, RecentBoot
 from bootyard.model.errors import MalformedPacket
 from bootyard.model.events import IgnoreReason, OfferStage, Step
 from bootyard.model.loaders import OfferStrategy
-from bootyard.model.mac import PROBE_MAC
+from bootyard.model.mac import PROBE_MAC, MACAddress
 from bootyard.runtime.lifecycle import EventSender
 from bootyard.runtime.log import get_logger
 from bootyard.runtime.snapshots import SnapshotHolder
 from bootyard.runtime.telemetry import Telemetry
 from services.proxydhcp.identify import Listener, asks_to_boot, identify, stage_of, unasked
-from services.proxydhcp.limits import RateLimiter
+from services.proxydhcp.limits import EventBudget, KnownMachines, LineBudget, RateLimiter
 from services.proxydhcp.metrics import SERVER_KINDS, Metrics
 from services.proxydhcp.options import MessageType, OptionCode, read_address
 from services.proxydhcp.others import OtherServers
-from services.proxydhcp.packet import NOWHERE, DHCPPacket
+from services.proxydhcp.packet import NOWHERE, DHCPPacket, mac_within
 from services.proxydhcp.recent import RecentBoots
-from services.proxydhcp.reply import Endpoint, build_reply, destination
+from services.proxydhcp.reply import Endpoint, build_reply, destination, is_acknowledged
 
 log = get_logger(__name__)
 
@@ -54,6 +54,14 @@ class Heard:
     """`time.monotonic()` of its arrival."""
 
 
+def _has_address(packet: DHCPPacket, kind: MessageType) -> bool:
+    """Tell whether a system that sends this is about to use an address.
+
+    A DISCOVER is followed by a REQUEST, unless it asks for a lease in two messages (RFC 4039).
+    """
+    return kind is MessageType.REQUEST or OptionCode.RAPID_COMMIT in packet.options
+
+
 class Responder:
     """Answers machines that ask to boot, and hears what else they say."""
 
@@ -64,7 +72,10 @@ class Responder:
         self._events = events
         self._telemetry = telemetry
         self._metrics = Metrics(telemetry.registry)
+        self._known = KnownMachines(lambda mac: mac in snapshots.snapshot.machines)
         self._limiter = RateLimiter()
+        self._event_budget = EventBudget()
+        self._lines = LineBudget()
         self._boots = RecentBoots()
         self._others = OtherServers()
         telemetry.declare_places(*PLACES.values())
@@ -79,77 +90,103 @@ class Responder:
                 "packet not handled", interface=heard.interface, packet=heard.data[:600].hex()
             )
 
+    @property
+    def others(self) -> OtherServers:
+        """Other servers that were heard of."""
+        return self._others
+
     def refresh(self, now: float) -> None:
         """Bring gauges up to date."""
         for kind in SERVER_KINDS:
             self._metrics.other_servers(kind, self._others.count(kind, now))
+        self._summarise(now)
+
+    def _summarise(self, now: float) -> None:
+        """Say how many offers had no log line of their own."""
+        left_out = self._lines.left_out(now)
+        if left_out:
+            log.info("more offers sent", count=left_out)
 
     def _handle(self, heard: Heard, send: Send) -> None:
-        # The health probe comes over loopback and must not fail because of others' floods.
-        if not heard.source[0].is_loopback and not self._limiter.admits(heard.at):
+        mac = mac_within(heard.data)
+        refusal = self._refusal(mac, heard)
+        if refusal is not None:
             self._metrics.received(heard.listener, None)
-            self._ignore(heard, None, IgnoreReason.RATE_LIMITED, "all machines together")
+            self._ignore(heard, mac, IgnoreReason.RATE_LIMITED, refusal)
             return
         try:
             packet = DHCPPacket.parse(heard.data)
             kind = packet.message_type
         except MalformedPacket as error:
             self._metrics.received(heard.listener, None)
-            self._ignore(heard, None, IgnoreReason.MALFORMED, str(error))
+            self._ignore(heard, mac, IgnoreReason.MALFORMED, str(error))
             return
         if packet.mac == PROBE_MAC:
             self._answer_probe(packet, heard, send)
             return
         self._metrics.received(heard.listener, kind)
-        if not self._limiter.admits_machine(packet.mac, heard.at):
-            self._ignore(heard, packet, IgnoreReason.RATE_LIMITED, "this machine")
-            return
         try:
             self._others.notice(packet, heard.server, heard.at)
             if heard.listener is Listener.DHCP:
                 self._listen(packet, kind, heard)
         except MalformedPacket as error:
-            self._ignore(heard, packet, IgnoreReason.MALFORMED, str(error))
+            self._ignore(heard, mac, IgnoreReason.MALFORMED, str(error))
             return
         client = identify(packet, heard.interface)
         silence = client if isinstance(client, Silence) else unasked(packet, heard.listener)
         if silence is not None:
-            self._ignore(heard, packet, silence.reason, silence.detail)
+            self._ignore(heard, mac, silence.reason, silence.detail)
         elif isinstance(client, BootClient):
             self._answer(packet, client, heard, send)
+
+    def _refusal(self, mac: str | None, heard: Heard) -> str | None:
+        """Tell whose limit keeps a datagram from being looked into, if one does."""
+        if mac == PROBE_MAC and heard.source[0].is_loopback:
+            return None  # a health check must not fail because of others' floods
+        if mac is None or mac == PROBE_MAC:
+            is_admitted = self._limiter.admits_unread(heard.at)
+            return None if is_admitted else "all other machines together"
+        known = self._known.knows(mac, heard.at)
+        return self._limiter.refusal(mac, heard.at, known=known)
+
+    def _may_tell(self, mac: MACAddress, now: float) -> bool:
+        """Ask before an event is made; one that is not counts as dropped."""
+        if self._event_budget.admits(mac, now, known=self._known.knows(mac, now)):
+            return True
+        self._telemetry.events_dropped(1)
+        return False
 
     def _answer(self, packet: DHCPPacket, client: BootClient, heard: Heard, send: Send) -> None:
         """Answer a machine as the snapshot says."""
         snapshot = self._snapshots.snapshot
-        stage = stage_of(client)
-        decision = choose(client, self._boots.recall(client.mac, heard.at), snapshot)
-        if heard.listener is Listener.DHCP:
+        confirms = is_acknowledged(packet)
+        if confirms:
+            self._boots.took_offer(client.mac)
+        if confirms or client.kind is ClientKind.IPXE:
+            self._known.note_step(client.mac, heard.at)
+        recent = self._boots.recall(client.mac, None if confirms else packet.xid, heard.at)
+        decision = choose(client, recent, snapshot)
+        is_news = isinstance(decision, Silence) or not confirms
+        if is_news and self._may_tell(client.mac, heard.at):
             self._events.send(
                 Step.DISCOVERED,
                 mac=client.mac,
                 xid=packet.xid,
                 firmware=client.firmware,
-                stage=stage,
+                stage=stage_of(client),
                 outcome=decision.reason if isinstance(decision, Silence) else "",
                 transport="dhcp",
                 detail=decision.detail if isinstance(decision, Silence) else "",
             )
         if isinstance(decision, Silence):
-            self._ignore(heard, packet, decision.reason, decision.detail)
+            self._ignore(heard, client.mac, decision.reason, decision.detail)
             return
-        if heard.listener is Listener.DHCP:
-            self._boots.note_offer(client, decision, heard.at)
-        else:
-            self._boots.took_offer(client.mac)
+        if not confirms:
+            self._boots.note_offer(client, decision, packet.xid, heard.at)
         reply = build_reply(
-            packet,
-            client,
-            decision,
-            server=heard.server,
-            http_port=snapshot.http_port,
-            listener=heard.listener,
+            packet, client, decision, server=heard.server, http_port=snapshot.http_port
         )
-        target = destination(packet, heard.source, heard.listener)
+        target = destination(packet, heard.source)
         try:
             send(reply.to_bytes(), target)
         except OSError as error:
@@ -162,22 +199,25 @@ class Responder:
             )
             return
         self._metrics.answered(time.monotonic() - heard.at)
-        offers = heard.listener is Listener.DHCP
-        if offers:
+        if not confirms:
             self._metrics.offered(client.firmware, decision.stage)
-        self._events.send(
-            Step.OFFERED if offers else Step.ACKED,
-            mac=client.mac,
-            ip=None if offers else self._address(packet),
-            xid=packet.xid,
-            firmware=client.firmware,
-            stage=decision.stage,
-            strategy=decision.strategy,
-            transport="dhcp",
-            detail=decision.boot_file,
-        )
+        if self._may_tell(client.mac, heard.at):
+            self._events.send(
+                Step.ACKED if confirms else Step.OFFERED,
+                mac=client.mac,
+                ip=self._address(packet) if confirms else None,
+                xid=packet.xid,
+                firmware=client.firmware,
+                stage=decision.stage,
+                strategy=decision.strategy,
+                transport="dhcp",
+                detail=decision.boot_file,
+            )
+        self._summarise(heard.at)
+        if not self._lines.admits(heard.at):
+            return
         log.info(
-            "offer sent" if offers else "offer confirmed",
+            "offer confirmed" if confirms else "offer sent",
             mac=client.mac,
             xid=f"{packet.xid:08x}",
             firmware=client.firmware,
@@ -204,22 +244,31 @@ class Responder:
         news = address is not None and self._boots.learn_address(packet.mac, address, packet.xid)
         if asks_to_boot(packet):
             if news:
-                client = identify(packet, heard.interface)
-                known = client if isinstance(client, BootClient) else None
+                self._tell_address(packet, address, heard)
+        elif _has_address(packet, kind) and self._boots.system_came_up(packet.mac):
+            if self._may_tell(packet.mac, heard.at):
                 self._events.send(
-                    Step.ADDRESSED,
-                    mac=packet.mac,
-                    ip=address,
-                    xid=packet.xid,
-                    firmware=None if known is None else known.firmware,
-                    stage=None if known is None else stage_of(known),
-                    transport="dhcp",
+                    Step.SYSTEM_UP, mac=packet.mac, ip=address, xid=packet.xid, transport="dhcp"
                 )
-        elif self._boots.system_came_up(packet.mac):
-            self._events.send(
-                Step.SYSTEM_UP, mac=packet.mac, ip=address, xid=packet.xid, transport="dhcp"
-            )
             log.info("system up", mac=packet.mac, client=None if address is None else str(address))
+
+    def _tell_address(self, packet: DHCPPacket, address: IPv4Address | None, heard: Heard) -> None:
+        client = identify(packet, heard.interface)
+        known = client if isinstance(client, BootClient) else None
+        if known is not None and known.kind is ClientKind.ROM:
+            self._boots.took_lease(packet.mac)
+        self._known.note_step(packet.mac, heard.at)
+        if not self._may_tell(packet.mac, heard.at):
+            return
+        self._events.send(
+            Step.ADDRESSED,
+            mac=packet.mac,
+            ip=address,
+            xid=packet.xid,
+            firmware=None if known is None else known.firmware,
+            stage=None if known is None else stage_of(known),
+            transport="dhcp",
+        )
 
     def _answer_probe(self, packet: DHCPPacket, heard: Heard, send: Send) -> None:
         """Answer a health probe as any machine, leaving no trace."""
@@ -234,20 +283,19 @@ class Responder:
             PROBE_OFFER if isinstance(decision, Silence) else decision,
             server=heard.server,
             http_port=snapshot.http_port,
-            listener=heard.listener,
         )
         try:
-            send(reply.to_bytes(), destination(packet, heard.source, heard.listener))
+            send(reply.to_bytes(), destination(packet, heard.source))
         except OSError as error:
             log.debug("probe not answered", error=str(error))
 
     def _ignore(
-        self, heard: Heard, packet: DHCPPacket | None, reason: IgnoreReason, detail: str
+        self, heard: Heard, mac: str | None, reason: IgnoreReason, detail: str
     ) -> None:
         self._metrics.ignored(reason)
         log.debug(
             "packet ignored",
-            mac=None if packet is None else packet.mac,
+            mac=mac,
             reason=reason,
             detail=detail,
             client=str(heard.source[0]),

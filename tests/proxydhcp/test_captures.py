@@ -166,14 +166,7 @@ def who_sent(name: str) -> BootClient:
 
 
 def answer_to(name: str, offer: BootOffer) -> DHCPPacket:
-    return build_reply(
-        recorded(name),
-        who_sent(name),
-        offer,
-        server=SERVER,
-        http_port=8080,
-        listener=listener_of(name),
-    )
+    return build_reply(recorded(name), who_sent(name), offer, server=SERVER, http_port=8080)
 
 
 def test_every_recorded_dhcp_packet_is_tested_here() -> None:
@@ -244,12 +237,12 @@ def test_where_the_answer_goes(name: str) -> None:
         expected: Endpoint = BROADCAST
     else:
         source = expected = (MACHINE, port)
-    assert destination(recorded(name), source, listener_of(name)) == expected
+    assert destination(recorded(name), source) == expected
 
 
 def test_http_boot_would_be_given_a_whole_url() -> None:
     url = b"http://192.0.2.10:8080/tree/loaders/uefi-x64/snponly.efi"
-    answer = answer_to("ovmf-http-discover-67", LOADER)
+    answer = answer_to("ovmf-http-discover-67", BY_HTTP)
     assert (answer.file, answer.options[67]) == (url, url)
     assert answer.options[60] == b"HTTPClient"
     assert answer.options[97] == MACHINE_ID
@@ -290,8 +283,8 @@ def test_a_boot_from_firmware_to_the_installer() -> None:
         (Step.OFFERED, OfferStage.IPXE, None),
         (Step.ADDRESSED, OfferStage.IPXE, str(MACHINE)),
         (Step.ACKED, OfferStage.IPXE, str(MACHINE)),
-        # Once, by the first that the system says; it has no address yet.
-        (Step.SYSTEM_UP, None, None),
+        # Once, with the address that the system asks for.
+        (Step.SYSTEM_UP, None, str(MACHINE)),
     ]
     assert bench.internal_errors() == 0
 

@@ -158,14 +158,36 @@ def test_each_port_has_its_messages(kind: MessageType | None) -> None:
             assert not answered
 
 
+OURS, BOOTSTRAP, OTHERS = "470480420000ff", "470400000000ff", "470480030000ff"
+LEASE = {50: b"\xc0\xa8\x01\x32", 54: b"\xc0\xa8\x01\x01"}
+
+
+@pytest.mark.parametrize("kind", [MessageType.REQUEST, MessageType.INFORM])
 @pytest.mark.parametrize(
-    ("item", "answered"),
-    [("470400000000ff", True), ("470480010000ff", True), ("470400008000ff", False), ("4702", True)],
-    ids=["plain", "vendor-type", "credentials", "damaged"],
+    ("item", "more", "on_67", "on_4011"),
+    [
+        pytest.param(OURS, {}, True, True, id="our-entry"),
+        pytest.param(BOOTSTRAP, {}, True, True, id="no-entry"),
+        pytest.param("470480420001ff", {}, True, True, id="second-layer"),
+        pytest.param(OTHERS, {}, False, True, id="entry-of-another-server"),
+        pytest.param(OURS, LEASE, False, True, id="asks-for-an-address-too"),
+        pytest.param("470480428000ff", {}, False, False, id="credentials"),
+        pytest.param("4702", {}, False, True, id="damaged"),
+        pytest.param("47028042ff", {}, False, True, id="short"),
+        pytest.param("060108ff", {}, False, True, id="no-item"),
+    ],
 )
-def test_credentials_are_not_given(item: str, answered: bool) -> None:
-    packet = request(MessageType.REQUEST, more={43: bytes.fromhex(item)})
-    assert (unasked(packet, Listener.BOOT_SERVER) is None) is answered
+def test_discovery_of_a_boot_server(
+    kind: MessageType, item: str, more: dict[int, bytes], on_67: bool, on_4011: bool
+) -> None:
+    packet = request(kind, more={43: bytes.fromhex(item), **more})
+    assert (unasked(packet, Listener.DHCP) is None) is on_67
+    assert (unasked(packet, Listener.BOOT_SERVER) is None) is on_4011
+
+
+def test_a_discover_is_asked_whatever_it_carries() -> None:
+    for item in (OURS, OTHERS, "4702"):
+        assert unasked(request(more={43: bytes.fromhex(item)}), Listener.DHCP) is None
 
 
 @given(packets)

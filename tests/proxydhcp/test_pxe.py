@@ -26,6 +26,37 @@ def test_raspberry_pi_gets_the_documented_bytes() -> None:
     assert len(pxe.RASPBERRY_PI) == 32
 
 
+def test_raspberry_pi_3_gets_three_blanks_more() -> None:
+    menu = pxe.read_menu(pxe.read_suboptions(pxe.RASPBERRY_PI_3)[9])
+    assert menu == (MenuEntry(0, b"Raspberry Pi Boot   "),)
+    assert len(pxe.RASPBERRY_PI_3) == 35
+
+
+def test_a_menu_of_one_is_taken_at_once_and_from_its_server_alone() -> None:
+    found = pxe.read_suboptions(pxe.one_server_menu(ADDRESSES[0]))
+    assert list(found) == [6, 8, 9, 10]
+    assert found[6] == b"\x07"
+    assert pxe.read_boot_servers(found[8]) == (BootServers(pxe.OUR_TYPE, ADDRESSES[:1]),)
+    assert pxe.read_menu(found[9]) == (MenuEntry(pxe.OUR_TYPE, b"Bootyard"),)
+    assert pxe.read_menu_prompt(found[10]).timeout_seconds == 0
+    assert 0x8000 <= pxe.OUR_TYPE <= 0xFEFF
+
+
+@pytest.mark.parametrize(
+    ("wire", "item"),
+    [
+        ("470480420001ff", BootItem(0x8042, 1)),
+        ("060108470400000000", BootItem(0, 0)),
+        ("", None),
+        ("060108ff", None),
+        ("4702ffff", None),
+        ("470400", None),
+    ],
+)
+def test_boot_item_is_found_or_not(wire: str, item: BootItem | None) -> None:
+    assert pxe.find_boot_item(bytes.fromhex(wire)) == item
+
+
 @pytest.mark.parametrize(
     ("read", "write", "value", "wire"),
     [

@@ -1,19 +1,20 @@
 """Replies byte by byte, and where they go."""
 
+import itertools
 from ipaddress import IPv4Address
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bootyard.boot.choice import BootOffer
 from bootyard.boot.client import BootClient, ClientKind
-from bootyard.model.events import OfferStage
 from bootyard.model.loaders import OfferStrategy
-from services.proxydhcp.identify import Listener, identify
+from bootyard.model.mac import MACAddress
+from services.proxydhcp.identify import identify, stage_of
 from services.proxydhcp.options import MessageType
 from services.proxydhcp.packet import NOWHERE, DHCPPacket, OpCode
-from services.proxydhcp.pxe import RASPBERRY_PI
 from services.proxydhcp.reply import MAX_REPLY, build_reply, destination, max_reply_size
 from tests.proxydhcp.packets import CLIENT, MACHINE_ID, SERVER, request
 from tests.proxydhcp.test_identify import (
@@ -27,24 +28,24 @@ from tests.proxydhcp.test_packet import options, packets
 
 LOADER = "loaders/uefi-x64/snponly.efi"
 URL = b"http://192.168.1.2:8080/tree/loaders/uefi-x64/snponly.efi"
-DIRECT, COMPATIBLE = OfferStrategy.DIRECT, OfferStrategy.COMPATIBLE
+DIRECT, COMPATIBLE, MENU = OfferStrategy.DIRECT, OfferStrategy.COMPATIBLE, OfferStrategy.MENU
 RELAY = IPv4Address("192.168.9.1")
+PI_3_MAC = MACAddress.parse("b8:27:eb:01:36:c2")
 
 
 def reply_to(
-    packet: DHCPPacket,
-    strategy: OfferStrategy = COMPATIBLE,
-    listener: Listener = Listener.DHCP,
-    boot_file: str = LOADER,
+    packet: DHCPPacket, strategy: OfferStrategy = COMPATIBLE, boot_file: str = LOADER
 ) -> DHCPPacket:
     client = identify(packet)
     assert isinstance(client, BootClient)
-    offer = BootOffer(boot_file=boot_file, strategy=strategy, stage=OfferStage.ROM)
-    return build_reply(packet, client, offer, server=SERVER, http_port=8080, listener=listener)
+    offer = BootOffer(boot_file=boot_file, strategy=strategy, stage=stage_of(client))
+    return build_reply(packet, client, offer, server=SERVER, http_port=8080)
 
 
 def acknowledge(packet: DHCPPacket, strategy: OfferStrategy = COMPATIBLE) -> DHCPPacket:
-    return reply_to(packet, strategy, Listener.BOOT_SERVER)
+    """Answer the same request as if it came to confirm an offer."""
+    options = {**packet.options, 53: bytes((MessageType.REQUEST,))}
+    return reply_to(msgspec.structs.replace(packet, options=options), strategy)
 
 
 HEADER = "02010600 12345678 0000 8000 00000000 00000000 c0a80102 00000000 020000000001" + "00" * 10
@@ -94,10 +95,37 @@ def test_class_of_the_answer_is_that_of_the_question(vendor_class: bytes) -> Non
     assert offer.options[60] == vendor_class.partition(b":")[0]
 
 
-@pytest.mark.parametrize("listener", Listener)
+def test_ipxe_that_took_over_a_class_takes_pxe_all_the_same() -> None:
+    offer = reply_to(request(vendor_class=b"HTTPClient", more={175: IPXE_OPTIONS}), DIRECT, "x")
+    assert (offer.options[60], offer.file) == (b"PXEClient", b"x")
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(0x0F, "ia32"), (0x10, "x64"), (0x13, "arm64"), (0x1C, "riscv64"), (0x28, "loong64")],
+)
+def test_http_boot_of_every_architecture_gets_one_url_twice(number: int, name: str) -> None:
+    asked = request(arch=number.to_bytes(2), vendor_class=HTTP_CLASS)
+    offer = reply_to(asked, DIRECT, f"loaders/uefi-{name}/ipxe.efi")
+    url = f"http://192.168.1.2:8080/tree/loaders/uefi-{name}/ipxe.efi".encode()
+    assert (offer.file, offer.options[67]) == (url, url)
+    assert len(url) < 128
+    assert offer.siaddr == SERVER
+    assert 43 not in offer.options
+
+
+def test_url_of_a_name_with_blanks_is_a_url() -> None:
+    asked = request(arch=b"\0\x10", vendor_class=HTTP_CLASS)
+    offer = reply_to(asked, DIRECT, "images/fedora@3/EFI/a b/größe%.efi")
+    path = b"/tree/images/fedora@3/EFI/a%20b/gr%C3%B6%C3%9Fe%25.efi"
+    assert offer.options[67] == b"http://192.168.1.2:8080" + path
+
+
 @pytest.mark.parametrize("machine_id", [MACHINE_ID, b"", b"\1odd", bytes(17)])
-def test_machine_id_is_echoed_as_it_was(listener: Listener, machine_id: bytes) -> None:
-    assert reply_to(request(machine_id=machine_id), listener=listener).options[97] == machine_id
+def test_machine_id_is_echoed_as_it_was(machine_id: bytes) -> None:
+    asked = request(machine_id=machine_id)
+    for reply in (reply_to(asked), acknowledge(asked)):
+        assert reply.options[97] == machine_id
 
 
 def test_what_was_absent_stays_absent() -> None:
@@ -110,24 +138,44 @@ def test_client_identifier_is_echoed() -> None:
 
 
 def test_no_address_and_no_lease_are_ever_given() -> None:
-    for listener in Listener:
-        reply = reply_to(request(ciaddr=CLIENT), DIRECT, listener)
+    for strategy, answer in itertools.product(OfferStrategy, (reply_to, acknowledge)):
+        reply = answer(request(ciaddr=CLIENT), strategy)
         assert reply.yiaddr == NOWHERE
         assert reply.op is OpCode.BOOTREPLY
         assert not {1, 3, 6, 51, 52} & set(reply.options)
 
 
+SERVER_MENU = (
+    "060107"  # neither broadcast nor multicast, only the servers of the list
+    "0807 8042 01 c0a80102"
+    "090b 8042 08 426f6f7479617264"
+    "0a09 00 426f6f7479617264"
+    "ff"
+).replace(" ", "")
+PI = "0601030a0400505845091400001152617370626572727920506920426f6f74ff"
+PI_3 = "0601030a0400505845091700001452617370626572727920506920426f6f74202020ff"
+BIOS_ROM = request(arch=BIOS, vendor_class=BIOS_CLASS)
+IPXE = request(more={175: IPXE_OPTIONS})
+
+
 @pytest.mark.parametrize(
     ("packet", "strategy", "on_67", "on_4011"),
     [
-        (request(arch=BIOS, vendor_class=BIOS_CLASS), DIRECT, "060108ff", "060108ff"),
-        (request(), COMPATIBLE, None, None),
-        (request(), DIRECT, "060108ff", None),
-        (request(more={175: IPXE_OPTIONS}), DIRECT, "060108ff", "060108ff"),
-        (request(vendor_class=HTTP_CLASS), DIRECT, None, None),
-        (request(mac=PI_MAC, arch=BIOS), DIRECT, RASPBERRY_PI.hex(), RASPBERRY_PI.hex()),
+        pytest.param(packet, strategy, on_67, on_4011, id=name)
+        for name, packet, strategy, on_67, on_4011 in [
+            ("bios-direct", BIOS_ROM, DIRECT, "060108ff", "060108ff"),
+            ("bios-compatible", BIOS_ROM, COMPATIBLE, None, None),
+            ("bios-menu", BIOS_ROM, MENU, SERVER_MENU, "060108ff"),
+            ("uefi-direct", request(), DIRECT, "060108ff", None),
+            ("uefi-compatible", request(), COMPATIBLE, None, None),
+            ("uefi-menu", request(), MENU, SERVER_MENU, None),
+            ("ipxe-direct", IPXE, DIRECT, "060108ff", "060108ff"),
+            ("ipxe-menu", IPXE, MENU, SERVER_MENU, "060108ff"),
+            ("http", request(vendor_class=HTTP_CLASS), DIRECT, None, None),
+            ("pi-4", request(mac=PI_MAC, arch=BIOS), MENU, PI, PI),
+            ("pi-3", request(mac=PI_3_MAC, arch=BIOS), MENU, PI_3, PI_3),
+        ]
     ],
-    ids=["bios", "uefi-compatible", "uefi-direct", "ipxe", "http", "pi"],
 )
 def test_option_43(
     packet: DHCPPacket, strategy: OfferStrategy, on_67: str | None, on_4011: str | None
@@ -139,15 +187,37 @@ def test_option_43(
     assert tuple(value and value.hex() for value in found) == (on_67, on_4011)
 
 
-def test_boot_item_is_repeated() -> None:
-    asked = request(MessageType.REQUEST, more={43: bytes.fromhex("470480010002ff")})
-    assert acknowledge(asked).options[43].hex() == "470480010002ff"
+def test_menu_offer_byte_by_byte() -> None:
+    data = reply_to(request(), MENU).to_bytes()
+    menu = bytes.fromhex(SERVER_MENU)
+    vector = f"350102 3604c0a80102 3c09505845436c69656e74 {UUID} 2b{len(menu):02x}{menu.hex()} ff"
+    assert data[:44].hex() == HEADER.replace(" ", "")
+    assert data[44:236] == NAMES  # shim finds its folder here, whatever was discovered
+    assert data[240:].rstrip(b"\0") == bytes.fromhex(vector)
+
+
+def test_pi_is_told_our_address_and_no_file() -> None:
+    offer = reply_to(request(mac=PI_MAC, arch=BIOS), MENU, boot_file="")
+    assert (offer.file, offer.siaddr, offer.sname) == (b"", SERVER, b"192.168.1.2")
+    assert set(offer.options) == {53, 54, 60, 97, 43}
+
+
+@pytest.mark.parametrize("kind", [MessageType.REQUEST, MessageType.INFORM])
+@pytest.mark.parametrize("strategy", OfferStrategy)
+def test_boot_item_is_repeated_whatever_was_offered(
+    kind: MessageType, strategy: OfferStrategy
+) -> None:
+    asked = request(kind, ciaddr=CLIENT, more={43: bytes.fromhex("470480010002ff")})
+    ack = reply_to(asked, strategy)
+    assert ack.message_type is MessageType.ACK
+    assert ack.options[43].hex() == "470480010002ff"
+    assert (ack.file, ack.siaddr, ack.ciaddr) == (LOADER.encode(), SERVER, CLIENT)
 
 
 @pytest.mark.parametrize("damaged", ["", "47", "4702ffff", "470580010002"])
 def test_damaged_boot_item_is_no_boot_item(damaged: str) -> None:
     asked = request(MessageType.REQUEST, more={43: bytes.fromhex(damaged)})
-    assert 43 not in acknowledge(asked).options
+    assert 43 not in reply_to(asked).options
 
 
 def test_relay_agent_is_echoed_last() -> None:
@@ -198,29 +268,32 @@ BROADCAST = (IPv4Address("255.255.255.255"), 68)
 OTHER = IPv4Address("192.168.1.77")
 
 
+DISCOVER, REQUEST, INFORM = MessageType.DISCOVER, MessageType.REQUEST, MessageType.INFORM
+
+
 @pytest.mark.parametrize(
-    ("ciaddr", "giaddr", "source", "listener", "target"),
+    ("kind", "ciaddr", "giaddr", "source", "target"),
     [
-        (NOWHERE, NOWHERE, (NOWHERE, 68), Listener.DHCP, BROADCAST),
-        (NOWHERE, NOWHERE, ASKED_FROM, Listener.DHCP, BROADCAST),
-        (CLIENT, NOWHERE, ASKED_FROM, Listener.DHCP, BROADCAST),
-        (NOWHERE, RELAY, (RELAY, 67), Listener.DHCP, (RELAY, 67)),
-        (CLIENT, NOWHERE, ASKED_FROM, Listener.BOOT_SERVER, ASKED_FROM),
-        (CLIENT, NOWHERE, (CLIENT, 68), Listener.BOOT_SERVER, (CLIENT, 68)),
-        (CLIENT, NOWHERE, (OTHER, 4011), Listener.BOOT_SERVER, (CLIENT, 4011)),
-        (NOWHERE, NOWHERE, (OTHER, 5000), Listener.BOOT_SERVER, (OTHER, 5000)),
-        (NOWHERE, NOWHERE, (NOWHERE, 68), Listener.BOOT_SERVER, BROADCAST),
-        (CLIENT, RELAY, (RELAY, 67), Listener.BOOT_SERVER, (RELAY, 67)),
+        (DISCOVER, NOWHERE, NOWHERE, (NOWHERE, 68), BROADCAST),
+        (DISCOVER, NOWHERE, NOWHERE, ASKED_FROM, BROADCAST),
+        (DISCOVER, CLIENT, NOWHERE, ASKED_FROM, BROADCAST),
+        (DISCOVER, NOWHERE, RELAY, (RELAY, 67), (RELAY, 67)),
+        (REQUEST, CLIENT, NOWHERE, ASKED_FROM, ASKED_FROM),
+        (INFORM, CLIENT, NOWHERE, (CLIENT, 68), (CLIENT, 68)),
+        (REQUEST, CLIENT, NOWHERE, (OTHER, 4011), (CLIENT, 4011)),
+        (REQUEST, NOWHERE, NOWHERE, (OTHER, 5000), (OTHER, 5000)),
+        (INFORM, NOWHERE, NOWHERE, (NOWHERE, 68), BROADCAST),
+        (REQUEST, CLIENT, RELAY, (RELAY, 67), (RELAY, 67)),
     ],
 )
 def test_destination(
+    kind: MessageType,
     ciaddr: IPv4Address,
     giaddr: IPv4Address,
     source: tuple[IPv4Address, int],
-    listener: Listener,
     target: tuple[IPv4Address, int],
 ) -> None:
-    assert destination(request(ciaddr=ciaddr, giaddr=giaddr), source, listener) == target
+    assert destination(request(kind, ciaddr=ciaddr, giaddr=giaddr), source) == target
 
 
 def test_broadcast_answer_has_the_flag() -> None:
@@ -229,7 +302,10 @@ def test_broadcast_answer_has_the_flag() -> None:
 
 
 hints = st.fixed_dictionaries(
-    {60: st.sampled_from([b"PXEClient", b"HTTPClient:x", b"U-Boot"])},
+    {
+        53: st.sampled_from([b"\1", b"\3", b"\x08"]),
+        60: st.sampled_from([b"PXEClient", b"HTTPClient:x", b"U-Boot"]),
+    },
     optional={
         93: st.binary(min_size=2, max_size=8).map(lambda value: value[: len(value) // 2 * 2]),
         57: st.binary(min_size=2, max_size=2),
@@ -245,13 +321,11 @@ hints = st.fixed_dictionaries(
 @given(
     packets,
     st.builds(lambda some, hint: some | hint, options, hints),
-    st.sampled_from(Listener),
     st.sampled_from(OfferStrategy),
 )
 def test_any_request_gets_a_sane_reply(
     packet: DHCPPacket,
     found: dict[int, bytes],
-    listener: Listener,
     strategy: OfferStrategy,
 ) -> None:
     asked = DHCPPacket.parse(
@@ -267,13 +341,12 @@ def test_any_request_gets_a_sane_reply(
     client = identify(asked)
     if not isinstance(client, BootClient):
         return
-    reply = reply_to(asked, strategy, listener)
+    reply = reply_to(asked, strategy)
     data = reply.to_bytes()
     assert 300 <= len(data) <= min(max_reply_size(client), MAX_REPLY)
     assert DHCPPacket.parse(data) == reply
     assert reply.yiaddr == NOWHERE
     assert len(reply.file) < 128
-    is_http = client.vendor_class.startswith("HTTPClient")
+    is_http = client.kind is ClientKind.HTTP
     assert reply.options[60] == (b"HTTPClient" if is_http else b"PXEClient")
-    assert client.kind is not ClientKind.HTTP or is_http
-    assert destination(asked, (CLIENT, 68), listener)
+    assert destination(asked, (CLIENT, 68))

@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bootyard.model.document import encode
 from bootyard.model.events import BootEvent, IgnoreReason, OfferStage, Step
+from bootyard.model.loaders import LoaderName, OfferStrategy
 from bootyard.model.mac import PROBE_MAC, MACAddress
-from bootyard.model.snapshot import Policy, Root, Slice, Snapshot
+from bootyard.model.snapshot import Learned, Machine, Policy, Root, Slice, Snapshot
 from bootyard.runtime.lifecycle import EventSender
 from bootyard.runtime.snapshots import SnapshotHolder
 from bootyard.runtime.store import Store
@@ -28,17 +31,35 @@ OTHER_MAC = MACAddress.parse("02:00:00:00:00:02")
 REQUESTED = {50: CLIENT.packed, 54: b"\xc0\xa8\x01\x01"}
 
 
-def snapshot(policy: Policy | None = None) -> Snapshot:
+MENU_ITEM = {43: bytes.fromhex("470480420000ff")}
+
+
+def snapshot(
+    policy: Policy | None = None, machine: Machine | None = None, learned: Learned | None = None
+) -> Snapshot:
     names = ("uefi-x64/snponly.efi", "bios/undionly.kpxe")
     loaders = {n: Slice(root=Root.LOADERS, path=n, extents=((0, 1),)) for n in names}
-    return Snapshot(epoch="t", number=1, http_port=8080, loaders=loaders, policy=policy or Policy())
+    return Snapshot(
+        epoch="t",
+        number=1,
+        http_port=8080,
+        loaders=loaders,
+        policy=policy or Policy(),
+        machines={} if machine is None else {MAC: msgspec.Raw(encode(machine))},
+        learned={} if learned is None else {MAC: msgspec.Raw(encode(learned))},
+    )
 
 
 class Bench:
     """A responder with everything around it in memory."""
 
-    def __init__(self, policy: Policy | None = None) -> None:
-        holder = SnapshotHolder(snapshot(policy))
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        machine: Machine | None = None,
+        learned: Learned | None = None,
+    ) -> None:
+        holder = SnapshotHolder(snapshot(policy, machine, learned))
         self.telemetry = Telemetry("proxydhcp", holder)
         sender = EventSender("proxydhcp", Store(None, self.telemetry))
         self.events: list[BootEvent] = []
@@ -195,19 +216,113 @@ def test_machine_without_a_loader_is_seen(bench: Bench) -> None:
     assert [event.outcome for event in bench.events] == ["no_loader"]
 
 
+def test_machine_that_no_loader_led_anywhere_is_seen_with_the_reason() -> None:
+    bench = Bench(learned=Learned(dead_ends=(LoaderName.SNPONLY,)))
+    assert bench.hear(request()) is None
+    (event,) = bench.events
+    assert (event.step, event.outcome) == (Step.DISCOVERED, IgnoreReason.NO_LOADER)
+    assert "no loader led anywhere (snponly)" in event.detail
+
+
+def test_silence_on_4011_is_seen_too(bench: Bench) -> None:
+    # Sent there by a DHCP server on this host that names option 60 itself.
+    asked = request(MessageType.REQUEST, arch=b"\0\2", ciaddr=CLIENT)
+    assert bench.hear(asked, Listener.BOOT_SERVER, CLIENT) is None
+    assert [(event.step, event.outcome) for event in bench.events] == [
+        (Step.DISCOVERED, IgnoreReason.NO_LOADER)
+    ]
+
+
+@pytest.mark.parametrize("listener", Listener)
+@pytest.mark.parametrize("kind", [MessageType.REQUEST, MessageType.INFORM])
+def test_boot_by_a_menu(listener: Listener, kind: MessageType) -> None:
+    bench = Bench(machine=Machine(mac=MAC, offer=OfferStrategy.MENU))
+    offer = bench.hear(request())
+    assert offer is not None
+    assert offer.options[43].startswith(b"\6\1\7")
+    assert bench.hear(request(MessageType.REQUEST, more=REQUESTED)) is None
+    ack = bench.hear(request(kind, ciaddr=CLIENT, xid=7, more=MENU_ITEM), listener, CLIENT)
+    assert ack is not None
+    assert ack.message_type is MessageType.ACK
+    assert ack.options[43] == MENU_ITEM[43]
+    assert ack.file == b"loaders/uefi-x64/snponly.efi"
+    assert bench.sent[-1][1] == (CLIENT, 4011)
+    told = [(event.step, event.strategy) for event in bench.events if event.strategy is not None]
+    assert told == [(Step.OFFERED, OfferStrategy.MENU), (Step.ACKED, OfferStrategy.MENU)]
+    assert bench.internal_errors() == 0
+
+
+@pytest.mark.parametrize("strategy", OfferStrategy)
+def test_discovery_by_broadcast_is_answered_whatever_was_offered(strategy: OfferStrategy) -> None:
+    bench = Bench(machine=Machine(mac=MAC, offer=strategy))
+    bench.hear(request())
+    for item in ("470400000000ff", "470480420000ff"):
+        asked = request(MessageType.REQUEST, ciaddr=CLIENT, more={43: bytes.fromhex(item)})
+        ack = bench.hear(asked)
+        assert ack is not None
+        assert (ack.message_type, ack.options[43].hex()) == (MessageType.ACK, item)
+
+
+def test_discovery_of_another_server_is_left_to_it(bench: Bench) -> None:
+    asked = request(MessageType.REQUEST, ciaddr=CLIENT, more={43: bytes.fromhex("470480030000ff")})
+    assert bench.hear(asked) is None
+    assert bench.count("packets_ignored_total", reason="not_ours") == 1
+
+
+def test_strategy_switches_and_says_so(bench: Bench) -> None:
+    for _ in range(5):
+        bench.hear(request())
+    offered = [event.strategy for event in bench.events if event.step is Step.OFFERED]
+    assert offered == ["compatible", "compatible", "direct", "direct", "menu"]
+
+
+def test_firmware_that_never_reaches_4011_gets_the_other_offer_at_once(bench: Bench) -> None:
+    bench.hear(request())
+    bench.hear(request(MessageType.REQUEST, more=REQUESTED))
+    bench.hear(request(xid=2))
+    bench.hear(request(MessageType.REQUEST, xid=2, more=REQUESTED))
+    bench.hear(request(xid=3))
+    offered = [event.strategy for event in bench.events if event.step is Step.OFFERED]
+    assert offered == ["compatible", "direct", "direct"]
+
+
+def test_what_was_learned_is_offered_first() -> None:
+    bench = Bench(learned=Learned(offer=OfferStrategy.DIRECT))
+    offer = bench.hear(request())
+    assert offer is not None
+    assert offer.options[43].hex() == "060108ff"
+
+
+def test_acknowledgement_tells_how_it_was_offered(bench: Bench) -> None:
+    # Twice, because the DHCP server was slow: that it came shows that the first way works.
+    bench.hear(request())
+    bench.hear(request())
+    bench.hear(request(MessageType.REQUEST, more=REQUESTED))
+    bench.hear(request(MessageType.REQUEST, ciaddr=CLIENT, xid=9), Listener.BOOT_SERVER, CLIENT)
+    assert bench.events[-1].step is Step.ACKED
+    assert bench.events[-1].strategy is OfferStrategy.COMPATIBLE
+
+
 def test_operating_systems_that_were_offered_nothing_are_no_events(bench: Bench) -> None:
     bench.hear(plain())
     bench.hear(plain(MessageType.REQUEST, more=REQUESTED))
     assert bench.events == []
 
 
-def test_system_up_is_told_once_a_boot(bench: Bench) -> None:
+def test_system_up_is_told_once_a_boot_and_with_its_address(bench: Bench) -> None:
     for _ in range(2):
         bench.hear(request())
         bench.hear(plain())
         bench.hear(plain(MessageType.REQUEST, more=REQUESTED))
         bench.hear(plain(MessageType.REQUEST, ciaddr=CLIENT))
     assert bench.steps() == [Step.DISCOVERED, Step.OFFERED, Step.SYSTEM_UP] * 2
+    assert [e.ip for e in bench.events if e.step is Step.SYSTEM_UP] == [str(CLIENT)] * 2
+
+
+def test_system_that_takes_a_lease_in_two_messages_is_up_without_an_address(bench: Bench) -> None:
+    bench.hear(request())
+    bench.hear(plain(more={80: b""}))
+    assert [(e.step, e.ip) for e in bench.events[2:]] == [(Step.SYSTEM_UP, None)]
 
 
 def test_repeated_request_is_one_address(bench: Bench) -> None:
@@ -243,7 +358,9 @@ def test_machine_that_floods_is_dropped_and_others_are_served(bench: Bench) -> N
     assert bench.hear_at_once(request(mac=OTHER_MAC)) is not None
 
 
-def test_flood_of_all_is_dropped_before_it_is_read(bench: Bench) -> None:
+def test_flood_of_all_is_dropped_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.proxydhcp.limits.STRANGERS_BURST", 500.0)
+    bench = Bench()
     for _ in range(700):
         bench.hear_at_once(b"garbage")
     assert bench.count("packets_ignored_total", reason="malformed") == 500
@@ -328,6 +445,6 @@ def test_log_line_of_an_offer(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr("services.proxydhcp.responder.log", Log())
     bench.hear(request())
-    bench.hear(plain())
+    bench.hear(plain(MessageType.REQUEST))
     assert [event for event, _ in lines] == ["offer sent", "system up"]
     assert lines[0][1]["boot_file"] == "loaders/uefi-x64/snponly.efi"
