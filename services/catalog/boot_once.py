@@ -128,6 +128,16 @@ def read_all(connection: sqlite3.Connection, now: float) -> dict[MACAddress, Boo
     }
 
 
+def read_armed(connection: sqlite3.Connection, now: float) -> dict[str, str]:
+    """Give MAC to target of every arming that no boot has got yet: a loader is chosen for it."""
+    rows = connection.execute(
+        f"SELECT mac, target FROM boot_once WHERE {_LIVE} AND boot_id IS NULL"  # noqa: S608
+        " ORDER BY mac",
+        {"now": now, "slack": CLOCK_SLACK_SECONDS},
+    )
+    return dict(rows)
+
+
 def _state(burned: bool, live: bool, boot: str | None) -> BootOnceState:
     if burned:
         return BootOnceState.BURNED

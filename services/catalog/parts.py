@@ -11,7 +11,7 @@ from bootyard.runtime.lifecycle import Service
 from bootyard.runtime.loaders import scan_loaders
 from bootyard.runtime.neighbours import mac_of
 from bootyard.runtime.settings import Settings
-from services.catalog.boots import storage
+from services.catalog.boots import learned, storage
 from services.catalog.boots.burning import BootOnceBurner
 from services.catalog.boots.journal import BootJournal
 from services.catalog.boots.states import MachineStates
@@ -28,7 +28,7 @@ from services.catalog.machines import Machines
 from services.catalog.metrics import BootMetrics, HTTPMetrics, LibraryMetrics
 from services.catalog.publisher import Publisher
 
-SCHEMAS = (*MACHINES, REVISIONS, storage.SCHEMA)
+SCHEMAS = (*MACHINES, REVISIONS, storage.SCHEMA, learned.SCHEMA)
 """The tables of every subject."""
 
 
@@ -55,6 +55,13 @@ def put_together(
         loaders=lambda: service.snapshots.snapshot.loaders,
         firmware_of=lambda mac: _last_firmware(journal, mac),
     )
+    boot_metrics = BootMetrics(telemetry.registry)
+    journal = BootJournal(
+        database,
+        boot_metrics,
+        lambda: service.snapshots.snapshot.targets,
+        telemetry.internal_error,
+    )
     publisher = Publisher(
         database=database,
         library=library,
@@ -63,21 +70,18 @@ def put_together(
         http_port=settings.http_port,
         holder=service.snapshots,
         store=service.store,
+        learned=lambda: journal.learned,
         kept=service.state_dir / "snapshot.json",
-    )
-    boot_metrics = BootMetrics(telemetry.registry)
-    journal = BootJournal(
-        database,
-        boot_metrics,
-        lambda: service.snapshots.snapshot.targets,
-        telemetry.internal_error,
     )
     states = MachineStates(service.snapshots, journal.timeline, boot_metrics)
     feed = BootFeed()
-    burner = BootOnceBurner(machines)
+    burner = BootOnceBurner(
+        machines, journal, lambda: service.snapshots.snapshot.targets, publisher.publish_soon
+    )
     journal.on_change(states.boot_changed)
     journal.on_change(feed.boot_changed)
     journal.on_kernel(burner.kernel_taken)
+    journal.on_urgent(publisher.publish_soon)
     service.events.listener = journal.observe
     telemetry.declare_places("boot_script", "http", "timeline")
     catalog = Catalog(

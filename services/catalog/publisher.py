@@ -7,7 +7,8 @@ to the database by its digest.
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -16,10 +17,12 @@ import msgspec
 
 from bootyard.boot.tree import BootTree
 from bootyard.model.document import encode
-from bootyard.model.snapshot import Machine, Policy, Slice, Snapshot
+from bootyard.model.mac import MACAddress
+from bootyard.model.snapshot import Learned, Machine, Policy, Slice, Snapshot
 from bootyard.runtime.files import write_atomically
 from bootyard.runtime.log import get_logger
 from bootyard.runtime.snapshots import SnapshotHolder
+from services.catalog import boot_once
 from services.catalog.database import Database, read_property, write_property
 from services.catalog.library.image import LibraryImage
 from services.catalog.library.library import Library
@@ -29,8 +32,9 @@ log = get_logger(__name__)
 
 DEBOUNCE_SECONDS = 0.1
 FIRST_LOOK_SECONDS = 60.0
-LOADERS_SECONDS = 5.0
-"""How often loaders are looked for: a user may put one in at any time."""
+ROUND_SECONDS = 5.0
+"""How often everything is looked at: a user may put a loader in, a boot-once may run out, and a
+thousand machines that show at once how they take offers are published together."""
 
 Loaders = Callable[[], dict[str, Slice]]
 
@@ -51,6 +55,8 @@ def build_snapshot(
     images: Iterable[LibraryImage],
     machines: Iterable[Machine],
     policy: Policy,
+    learned: Mapping[MACAddress, Learned] | None = None,
+    armed: Mapping[str, str] | None = None,
 ) -> Snapshot:
     """Put together what machines get; entries of the library with a problem are left out."""
     ready = sorted((image for image in images if image.is_ready), key=lambda image: image.id)
@@ -66,6 +72,11 @@ def build_snapshot(
             for machine in sorted(machines, key=lambda machine: machine.mac)
         },
         policy=policy,
+        learned={
+            str.__str__(mac): msgspec.Raw(encode(known))
+            for mac, known in sorted((learned or {}).items())
+        },
+        armed=dict(armed or {}),
     )
 
 
@@ -92,7 +103,9 @@ class Publisher:
         http_port: int,
         holder: SnapshotHolder,
         store: Distributor,
+        learned: Callable[[], Mapping[MACAddress, Learned]] = dict,
         kept: Path | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._library = library
@@ -101,7 +114,9 @@ class Publisher:
         self._http_port = http_port
         self._holder = holder
         self._store = store
+        self._learned = learned
         self._kept = kept
+        self._clock = clock
         self._published = False
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -117,6 +132,10 @@ class Publisher:
     def tree(self) -> BootTree:
         """The boot tree of `current`."""
         return self._holder.tree
+
+    def publish_soon(self) -> None:
+        """Publish a moment later what changed, together with what changes until then."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Publish whenever something changed, until cancelled; first after the first look.
@@ -135,7 +154,7 @@ class Publisher:
                 # What was published before stays; the next change, or the next round, tries again.
                 log.exception("publishing failed")
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOADERS_SECONDS):
+                async with asyncio.timeout(ROUND_SECONDS):
                     await self._wake.wait()
                 await asyncio.sleep(DEBOUNCE_SECONDS)
 
@@ -167,6 +186,8 @@ class Publisher:
     async def _build(self) -> Snapshot:
         loaders = await asyncio.to_thread(self._loaders)
         machines, policy = await self._machines.for_snapshot()
+        armed = await self._database.run(boot_once.read_armed, self._clock())
+        learned = dict(self._learned())
         images = self._library.images
         snapshot = await asyncio.to_thread(
             lambda: build_snapshot(
@@ -177,6 +198,8 @@ class Publisher:
                 images=images,
                 machines=machines,
                 policy=policy,
+                learned=learned,
+                armed=armed,
             )
         )
         digest = await asyncio.to_thread(lambda: hashlib.sha256(snapshot.to_json()).hexdigest())

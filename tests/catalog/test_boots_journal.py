@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from bootyard.model.events import BootOutcome, Step
 from bootyard.model.mac import MACAddress
-from services.catalog.boots import storage
+from services.catalog.boots import learned, storage
 from services.catalog.boots.boot import Boot, boot_number
 from services.catalog.boots.journal import BootJournal
 from services.catalog.database import Database
@@ -31,7 +31,7 @@ class Journals:
 
     def start(self) -> BootJournal:
         self.registry = CollectorRegistry()
-        self.database = Database.open(self._path, (storage.SCHEMA,))
+        self.database = Database.open(self._path, (storage.SCHEMA, learned.SCHEMA))
         self.journal = BootJournal(
             self.database,
             BootMetrics(self.registry),

@@ -7,8 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bootyard.model.loaders import LoaderName, OfferStrategy
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import (
+    Learned,
     Machine,
     Policy,
     Root,
@@ -22,7 +24,7 @@ from services.catalog.library.image import LibraryImage, problem_image
 from services.catalog.machines import MachineChange, Machines
 from services.catalog.policy import PolicyChange
 from services.catalog.publisher import Publisher, build_snapshot
-from tests.catalog.images import LibraryAtHand, make_folder, make_target, open_database
+from tests.catalog.images import Clock, LibraryAtHand, make_folder, make_target, open_database
 
 MAC = MACAddress("52:54:00:12:34:56")
 
@@ -95,7 +97,9 @@ class PublisherAtHand:
         self.database = open_database(base)
         self.at_hand = LibraryAtHand(base, self.database)
         self.library = self.at_hand.library
-        self.machines = Machines(self.database, lambda: self.library.targets)
+        self.clock = Clock()
+        self.machines = Machines(self.database, lambda: self.library.targets, self.clock)
+        self.learned: dict[MACAddress, Learned] = {}
         self.loaders: dict[str, Slice] = {}
         self.kept = base / "snapshot.json"
         builtin = builtin_snapshot(8080, {})
@@ -109,6 +113,8 @@ class PublisherAtHand:
             http_port=8080,
             holder=self.holder,
             store=self.store,
+            learned=lambda: self.learned,
+            clock=self.clock,
             kept=self.kept,
         )
 
@@ -147,13 +153,44 @@ async def test_numbers_go_up_with_the_content_only(hand: PublisherAtHand) -> Non
     assert b"secret" not in publisher.current.to_json()
 
 
-async def test_boot_once_is_in_no_snapshot(hand: PublisherAtHand) -> None:
+async def test_boot_once_is_published_while_nobody_has_it(hand: PublisherAtHand) -> None:
     make_folder(hand.at_hand.images_dir, description='kind = "unattended"')
     await hand.at_hand.settle()
-    await hand.machines.set(MAC, MachineChange(name="nuc"))
-    before = await hand.publisher.publish()
+    assert (await hand.publisher.publish()).armed == {}
+    await hand.machines.arm(MAC, "debian-12", expires_minutes=5)
+    assert (await hand.publisher.publish()).armed == {MAC: "debian-12"}
+    hand.clock.now += 301
+    assert (await hand.publisher.publish()).armed == {}
     await hand.machines.arm(MAC, "debian-12")
-    assert await hand.publisher.publish() is before
+    assert (await hand.publisher.publish()).armed == {MAC: "debian-12"}
+    assert await hand.machines.bind(MAC, "b-1") == "debian-12"
+    assert (await hand.publisher.publish()).armed == {}, "no other boot gets it any more"
+
+
+async def test_what_was_learned_is_published(hand: PublisherAtHand) -> None:
+    hand.learned[MAC] = Learned(secure_boot="probable", dead_ends=(LoaderName.SNPONLY,))
+    snapshot = await hand.publisher.publish()
+    assert snapshot.learned_of(MAC) == hand.learned[MAC]
+    assert hand.store.documents[-1].learned_of(MAC) == hand.learned[MAC]
+    del hand.learned[MAC]
+    assert (await hand.publisher.publish()).learned == {}
+
+
+async def test_a_storm_of_learned_offers_is_gathered(hand: PublisherAtHand) -> None:
+    await hand.library.look()
+    running = asyncio.create_task(hand.publisher.run())
+    await _until(lambda: len(hand.store.documents) == 1)
+    for number in range(1000):
+        mac = MACAddress.from_bytes(bytes([2, 0, 0, 0, number >> 8, number & 255]))
+        hand.learned[mac] = Learned(offer=OfferStrategy.COMPATIBLE)
+        if number % 100 == 0:
+            await asyncio.sleep(0.02)
+    assert len(hand.store.documents) <= 2
+    hand.publisher.publish_soon()
+    await _until(lambda: len(hand.publisher.current.learned) == 1000)
+    assert len(hand.store.documents) <= 3
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_restart_goes_on_with_the_same_number(tmp_path: Path) -> None:

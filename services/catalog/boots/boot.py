@@ -2,8 +2,10 @@
 
 import msgspec
 
+from bootyard.boot.names import without_pi_prefix
 from bootyard.model.architecture import Firmware
-from bootyard.model.events import BootEvent, BootOutcome, OfferStage, Step
+from bootyard.model.events import OTHER_SERVER, BootEvent, BootOutcome, OfferStage, Step
+from bootyard.model.loaders import OfferStrategy
 from bootyard.model.mac import MACAddress
 
 MAX_STEPS = 100
@@ -19,6 +21,7 @@ class BootStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: str
     sequence: int
     stage: OfferStage | None = None
+    strategy: OfferStrategy | None = None
     outcome: str = ""
     ip: str | None = None
     image: str | None = None
@@ -27,6 +30,11 @@ class BootStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bytes: int | None = None
     seconds: float | None = None
     detail: str = ""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the boot went through us: another server's offer is told, and decides nothing."""
+        return self.outcome != OTHER_SERVER
 
     @property
     def is_firmware_discover(self) -> bool:
@@ -40,9 +48,15 @@ class BootStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def file(self) -> str:
-        """Name of the file within its image, folded: `images/ID[@REVISION]/FILE`."""
-        parts = (self.path or "").casefold().split("/", 2)
-        return parts[2] if len(parts) == 3 and parts[0] == "images" else ""
+        """Name of the file within its image, folded: `images/ID[@REVISION]/FILE`.
+
+        A Raspberry Pi names files alone, or below its serial number.
+        """
+        path = (self.path or "").casefold()
+        parts = path.split("/", 2)
+        if parts[0] == "images":
+            return parts[2] if len(parts) == 3 else ""
+        return without_pi_prefix(path) if self.image is not None else ""
 
 
 def step_of(event: BootEvent, at: float) -> BootStep:
@@ -54,6 +68,7 @@ def step_of(event: BootEvent, at: float) -> BootStep:
         run=event.run,
         sequence=event.sequence,
         stage=event.stage,
+        strategy=event.strategy,
         outcome=event.outcome,
         ip=event.ip,
         image=event.image,
@@ -73,6 +88,8 @@ class Boot(msgspec.Struct, kw_only=True, omit_defaults=True):
     started: float
     last: float
     """Time of the latest step."""
+    heard: float = 0.0
+    """When the latest news of it came here: later than `last` when Redis was away."""
     firmware: Firmware | None = None
     image: str | None = None
     target: str | None = None
@@ -80,6 +97,8 @@ class Boot(msgspec.Struct, kw_only=True, omit_defaults=True):
     steps: list[BootStep] = []
     outcome: BootOutcome = BootOutcome.RUNNING
     closed: float | None = None
+    restarted: float | None = None
+    """When the machine's firmware asked again, if that closed it."""
     counted: bool = False
     """Whether its outcome is certain, and in the metrics."""
 
@@ -94,13 +113,18 @@ class Boot(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.closed is None
 
     @property
+    def own_steps(self) -> list[BootStep]:
+        """The steps that went through us."""
+        return [step for step in self.steps if step.is_ours]
+
+    @property
     def has_kernel(self) -> bool:
         """Whether a kernel was completely taken."""
         return any(step.step is Step.KERNEL and step.is_complete for step in self.steps)
 
     def has(self, step: Step) -> bool:
         """Tell whether a step was seen."""
-        return any(known.step is step for known in self.steps)
+        return any(known.step is step and known.is_ours for known in self.steps)
 
 
 def boot_id(number: int) -> str:

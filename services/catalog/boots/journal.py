@@ -3,13 +3,15 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bootyard.model.events import BootEvent, Step
 from bootyard.model.mac import MACAddress
+from bootyard.model.snapshot import Learned
 from bootyard.runtime.log import get_logger
-from services.catalog.boots import storage
+from services.catalog.boots import learned, storage
 from services.catalog.boots.boot import Boot
+from services.catalog.boots.learning import REVIEW_SECONDS, Change, Learning
 from services.catalog.boots.outcome import Targets
 from services.catalog.boots.timeline import Changes, Timeline
 from services.catalog.database import Database
@@ -42,12 +44,31 @@ class BootJournal:
         self._clock = clock
         boots, next_number, self.position = database.run_blocking(storage.load)
         self.timeline = Timeline(boots, next_number)
+        now = clock()
+        self._learning = Learning(database.run_blocking(learned.load), now)
+        for boot in boots:
+            if boot.is_open:
+                # What happened meanwhile is still to be read: silence means nothing yet.
+                boot.heard = now
+                self._learning.observe(boot, now)
+        self._unlearned: dict[MACAddress, Change] = {}
+        """What was learned and is not on disk."""
         self._unsaved: dict[int, Boot] = {}
         self._unsaved_position = False
         self._to_save = asyncio.Event()
         self._saving = asyncio.Lock()
         self._watchers: list[Callable[[Boot], None]] = []
         self._on_kernel: list[Callable[[Boot], None]] = []
+        self._on_urgent: list[Callable[[], None]] = []
+
+    @property
+    def learned(self) -> Mapping[MACAddress, Learned]:
+        """What was learned of each machine."""
+        return self._learning.learned
+
+    def on_urgent(self, watcher: Callable[[], None]) -> None:
+        """Call `watcher` when something was learned that a machine's next boot depends on."""
+        self._on_urgent.append(watcher)
 
     def on_change(self, watcher: Callable[[Boot], None]) -> None:
         """Call `watcher` with every boot that changed."""
@@ -100,34 +121,52 @@ class BootJournal:
         """Write what is not written yet; what cannot be written is tried again later."""
         async with self._saving:
             rows = [storage.row_of(boot) for boot in self._unsaved.values()]
-            if not rows and not self._unsaved_position:
+            if not rows and not self._unlearned and not self._unsaved_position:
                 return
             taken, self._unsaved, self._unsaved_position = self._unsaved, {}, False
+            lessons, self._unlearned = self._unlearned, {}
             try:
-                await self._database.run(storage.save, rows, self.position)
+                await self._database.run(
+                    _save, rows, self.position, list(lessons.values()), self._clock()
+                )
             except BaseException as error:  # a caller that gives up must not lose them either
                 self._unsaved = {**taken, **self._unsaved}
+                self._unlearned = {**lessons, **self._unlearned}
                 self._unsaved_position = True
                 if not isinstance(error, sqlite3.Error):
                     raise
                 log.error("boots not saved", error=str(error))
 
     async def keep(self) -> None:
-        """Save, and close boots that went silent, until cancelled."""
-        swept = 0.0
+        """Save, learn from silence, and close boots that went silent, until cancelled."""
+        swept = reviewed = 0.0
         while True:
             try:
-                async with asyncio.timeout(SWEEP_SECONDS):
+                async with asyncio.timeout(REVIEW_SECONDS):
                     await self._to_save.wait()
             except TimeoutError:
                 pass
             self._to_save.clear()
             loop_time = asyncio.get_running_loop().time()
+            if loop_time - reviewed >= REVIEW_SECONDS:
+                reviewed = loop_time
+                self._review()
             if loop_time - swept >= SWEEP_SECONDS:
                 swept = loop_time
                 self._take(self.timeline.sweep(self._clock(), self._targets()))
             await self.save()
             await asyncio.sleep(GATHER_SECONDS)
+
+    def _review(self) -> None:
+        """Conclude what silence says; a fault in it must not end the saving of boots."""
+        now = self._clock()
+        try:
+            boots, lessons = self._learning.review(now)
+            self._take(self.timeline.review(boots, now))
+            self._note(lessons)
+        except Exception:
+            self._on_fault("timeline")
+            log.exception("nothing concluded from silence")
 
     async def find(self, number: int) -> Boot | None:
         """Read one boot, as it is now."""
@@ -156,9 +195,42 @@ class BootJournal:
         for _, step, seconds in changes.steps:
             if seconds is not None:
                 self._metrics.step_taken(step.step, seconds)
+        now = self._clock()
         for number, boot in changes.boots.items():
             self._unsaved[number] = boot
+            self._note(self._learning.observe(boot, now))
             for watcher in self._watchers:
                 watcher(boot)
         if changes.boots:
             self._to_save.set()
+
+    def _note(self, lessons: list[Change]) -> None:
+        """Keep what was learned, and hand it on where the next boot depends on it."""
+        for lesson in lessons:
+            # Taken out first: what is learned later is written later.
+            self._unlearned.pop(lesson.mac, None)
+            self._unlearned[lesson.mac] = lesson
+            if lesson.is_urgent:
+                known = self.learned.get(lesson.mac, Learned())
+                log.info(
+                    "learned of a machine",
+                    mac=lesson.mac,
+                    secure_boot=known.secure_boot,
+                    dead_ends=[name.value for name in known.dead_ends],
+                )
+        if lessons:
+            self._to_save.set()
+        if any(lesson.is_urgent for lesson in lessons):
+            for watcher in self._on_urgent:
+                watcher()
+
+
+def _save(
+    connection: sqlite3.Connection,
+    rows: list[storage.Row],
+    position: str,
+    lessons: list[Change],
+    now: float,
+) -> None:
+    storage.save(connection, rows, position)
+    learned.save(connection, lessons, now)

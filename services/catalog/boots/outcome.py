@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from bootyard.model.events import BootOutcome, IgnoreReason, MachineState, Step
 from bootyard.model.snapshot import BootTarget, TargetKind
+from services.catalog.boots.attempts import REFUSED_SECONDS, is_refused
 from services.catalog.boots.boot import Boot
 
 Targets = Mapping[str, BootTarget]
@@ -22,7 +23,7 @@ _FAILED = frozenset(o for o in BootOutcome if o.startswith("stopped_")) | {BootO
 
 def passed_loader(boot: Boot) -> bool:
     """Tell whether the loader was seen to run."""
-    return any(RANK[step.step] > RANK[Step.LOADER] for step in boot.steps)
+    return any(RANK[step.step] > RANK[Step.LOADER] for step in boot.own_steps)
 
 
 def candidates(boot: Boot, targets: Targets) -> tuple[BootTarget, ...]:
@@ -68,17 +69,25 @@ def is_certain(boot: Boot, targets: Targets) -> bool:
     return any(t.kind is not TargetKind.UNATTENDED and is_loaded(boot, t) for t in started)
 
 
+def seems_refused(boot: Boot, now: float) -> bool:
+    """Tell whether Secure Boot probably ended an open boot: nothing was heard since its loader."""
+    return now - boot.heard >= REFUSED_SECONDS and is_refused(boot)
+
+
 def final_outcome(boot: Boot, targets: Targets) -> BootOutcome:
     """Name how a boot ended that goes on no longer, by the furthest step that it took."""
-    if not boot.steps:
+    steps = boot.own_steps
+    if not steps:
         return BootOutcome.SILENT
     if boot.has(Step.DONE):
         return BootOutcome.INSTALLED
+    if is_refused(boot):
+        return BootOutcome.SECURE_BOOT
     if system_started(boot, targets):
         return BootOutcome.RUNNING
-    furthest = max(boot.steps, key=lambda step: RANK[step.step]).step
+    furthest = max(steps, key=lambda step: RANK[step.step]).step
     if furthest is Step.DISCOVERED:
-        denied = all(s.outcome == IgnoreReason.DENIED for s in boot.steps)
+        denied = all(s.outcome == IgnoreReason.DENIED for s in steps)
         return BootOutcome.DENIED if denied else BootOutcome.SILENT
     if furthest in {Step.OFFERED, Step.ACKED, Step.ADDRESSED}:
         acked = boot.has(Step.ACKED)
@@ -101,7 +110,7 @@ def machine_state(boot: Boot | None, targets: Targets) -> MachineState:
     """Name what a machine is doing, by its last boot."""
     if boot is None or boot.outcome is BootOutcome.LOCAL_DISK:
         return MachineState.IDLE
-    if not boot.is_open:
+    if not boot.is_open or boot.outcome is BootOutcome.SECURE_BOOT:
         return MachineState.FAILED if boot.outcome in _FAILED else MachineState.IDLE
     if system_started(boot, targets):
         if is_install(boot, targets):

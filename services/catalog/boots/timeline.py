@@ -12,12 +12,14 @@ from typing import TypeVar
 from bootyard.model.events import BootEvent, BootOutcome, Step
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import LOCAL_DISK
+from services.catalog.boots.attempts import is_refused
 from services.catalog.boots.boot import MAX_STEPS, Boot, BootStep, step_of
 from services.catalog.boots.outcome import (
     Targets,
     final_outcome,
     is_certain,
     passed_loader,
+    seems_refused,
 )
 
 K = TypeVar("K")
@@ -27,11 +29,20 @@ SAME_BOOT_SECONDS = 600.0
 """How long firmware may ask again before that is another boot."""
 SILENT_SECONDS = 1800.0
 """A boot that nothing was heard of for this long is over."""
+LEAVING_SECONDS = 120.0
+"""Firmware that leaves for the disk tries its other network options on the way, for this long."""
+REFUSED_SILENT_SECONDS = 120.0
+"""A boot that Secure Boot seems to have ended is over after this: no loader takes longer to ask."""
 KEPT_BOOTS = 3
 """Boots of one machine in memory: late events belong to the one that they were seen in."""
 MAX_MACHINES = 10_000
 MAX_ADDRESSES = 20_000
 MAX_SEEN = 100_000
+
+_ON_THE_WAY = frozenset(
+    {Step.DISCOVERED, Step.OFFERED, Step.ACKED, Step.ADDRESSED, Step.LOADER, Step.MENU}
+)
+"""What firmware's other network option may do in a boot that left for the local disk."""
 
 OPENING = frozenset(Step) - {Step.SYSTEM_UP, Step.DONE}
 """An operating system that asks for an address does not boot from us."""
@@ -103,10 +114,23 @@ class Timeline:
             _remember(self._machine_at, event.ip, mac, MAX_ADDRESSES)
         # A service whose clock was ahead must not put a boot into the future.
         step = step_of(event, min(event.time, now))
+        if not step.is_ours:
+            self._add_beside(step, mac, changes)
+            return changes
         boot = self._boot_for(step, mac, targets, changes)
         if boot is not None:
+            boot.heard = now
             self._add(boot, step, event, changes)
             self._settle(boot, step, targets, changes)
+        return changes
+
+    def review(self, boots: Iterable[Boot], now: float) -> Changes:
+        """Say of open boots whose loader nothing was heard of whether Secure Boot ended them."""
+        changes = Changes()
+        for boot in boots:
+            if boot.is_open and boot.outcome is BootOutcome.RUNNING and seems_refused(boot, now):
+                boot.outcome = BootOutcome.SECURE_BOOT
+                changes.boots[boot.number] = boot
         return changes
 
     def sweep(self, now: float, targets: Targets) -> Changes:
@@ -114,9 +138,23 @@ class Timeline:
         changes = Changes()
         for boots in self._of_machine.values():
             for boot in boots:
-                if boot.is_open and now - boot.last >= SILENT_SECONDS:
+                silence = now - boot.last
+                if boot.is_open and silence >= SILENT_SECONDS:
                     self._close(boot, boot.last + SILENT_SECONDS, targets, changes)
+                elif (
+                    boot.is_open
+                    and boot.outcome is BootOutcome.SECURE_BOOT
+                    and min(silence, now - boot.heard) >= REFUSED_SILENT_SECONDS
+                ):
+                    self._close(boot, boot.last + REFUSED_SILENT_SECONDS, targets, changes)
         return changes
+
+    def left_for_disk(self, mac: MACAddress, now: float) -> bool:
+        """Tell whether a machine is on its way to the local disk that it was sent to."""
+        boot = self.latest(mac)
+        if boot is None or boot.outcome is not BootOutcome.LOCAL_DISK or boot.closed is None:
+            return False
+        return now - boot.closed < LEAVING_SECONDS
 
     def assign(self, boot: Boot, target: str, image: str) -> Changes:
         """Note that a boot-once was bound to a boot."""
@@ -139,8 +177,12 @@ class Timeline:
             elif not _begins_anew(before, step):
                 return before
             else:
+                before.restarted = step.at if step.is_firmware_discover else None
                 self._close(before, step.at, targets, changes)
-        elif before is not None and step.step is Step.DONE and _may_be_done(before):
+        elif before is not None and (
+            _is_on_its_way_to_disk(before, step)
+            or (step.step is Step.DONE and _may_be_done(before))
+        ):
             return before
         if step.step in OPENING:
             return self._open(mac, step.at, targets, changes)
@@ -175,16 +217,28 @@ class Timeline:
         changes.boots[boot.number] = boot
         boot.started = min(boot.started, step.at)
         boot.last = max(boot.last, step.at)
-        if boot.firmware is None or step.is_firmware_discover:
+        if boot.firmware is None or (step.is_firmware_discover and boot.is_open):
             boot.firmware = event.firmware or boot.firmware
         if event.image is not None:
             boot.image = event.image
         if not _is_wanted(boot, step):
             return
-        earlier = [known for known in boot.steps if known.at <= step.at]
-        boot.steps.insert(len(earlier), step)
-        since = step.at - earlier[-1].at if earlier else None
-        changes.steps.append((boot, step, since))
+        boot.steps.insert(_place(boot, step), step)
+        earlier = [
+            known.at for known in boot.own_steps if known.at <= step.at and known is not step
+        ]
+        changes.steps.append((boot, step, step.at - earlier[-1] if earlier else None))
+
+    def _add_beside(self, step: BootStep, mac: MACAddress, changes: Changes) -> None:
+        """Tell of another server's offer in the boot that it was made in; nothing follows of it."""
+        boots = self._of_machine.get(mac, [])
+        boot = next((b for b in reversed(boots) if b.started <= step.at), None)
+        ended = boot is not None and not boot.is_open and step.at > boot.last
+        if boot is None or ended or step.at - boot.last >= SILENT_SECONDS:
+            changes.dropped = "another server's, outside of any boot"
+        elif _is_wanted(boot, step):
+            boot.steps.insert(_place(boot, step), step)
+            changes.boots[boot.number] = boot
 
     def _settle(self, boot: Boot, step: BootStep, targets: Targets, changes: Changes) -> None:
         """Close or count a boot where a step decides that."""
@@ -192,13 +246,17 @@ class Timeline:
             boot.outcome = BootOutcome.INSTALLED
             self._end(boot, step.at, changes)
         elif not boot.is_open:
-            return
+            if boot.outcome is BootOutcome.SECURE_BOOT:
+                # What came late may show that the loader ran after all.
+                boot.outcome = final_outcome(boot, targets)
         elif step.step is Step.SCRIPT and step.detail == LOCAL_DISK:
             boot.outcome = BootOutcome.LOCAL_DISK
             self._end(boot, step.at, changes)
         elif is_certain(boot, targets):
             boot.outcome = BootOutcome.RUNNING
             self._count(boot, changes)
+        elif boot.outcome is BootOutcome.SECURE_BOOT and not is_refused(boot):
+            boot.outcome = BootOutcome.RUNNING
 
     def _close(self, boot: Boot, at: float, targets: Targets, changes: Changes) -> None:
         if not boot.counted:
@@ -221,7 +279,8 @@ def _begins_anew(boot: Boot, step: BootStep) -> bool:
     """Tell whether a step later than all of an open boot's shows that the machine started anew."""
     recent = step.at - boot.started <= SAME_BOOT_SECONDS
     if step.is_firmware_discover:
-        return passed_loader(boot) or not recent
+        # It has given its loader up: whatever is offered now is another try.
+        return passed_loader(boot) or not recent or is_refused(boot)
     if step.step is Step.DISCOVERED:
         loaders = (s.at for s in boot.steps if s.step is Step.LOADER)
         chainloaded = any(step.at - at <= SAME_BOOT_SECONDS for at in loaders)
@@ -235,9 +294,37 @@ def _begins_anew(boot: Boot, step: BootStep) -> bool:
     return False
 
 
+def _is_on_its_way_to_disk(boot: Boot, step: BootStep) -> bool:
+    """Tell whether a closed boot still goes on: its firmware tries another option before the disk.
+
+    UEFI goes through all its network entries, HTTP Boot after PXE or the other way round.
+    """
+    if boot.outcome is not BootOutcome.LOCAL_DISK or boot.closed is None:
+        return False
+    if step.is_firmware_discover:
+        tried = {s.stage for s in boot.steps if s.is_firmware_discover and s.at <= boot.closed}
+        is_other = bool(tried) and step.stage not in tried
+        return is_other and step.at - boot.closed < LEAVING_SECONDS
+    if step.step not in _ON_THE_WAY and not _leaves(step):
+        return False
+    others = [s.at for s in boot.steps if s.is_firmware_discover and s.at > boot.closed]
+    return bool(others) and step.at - max(others) < LEAVING_SECONDS
+
+
+def _leaves(step: BootStep) -> bool:
+    """Tell whether a script leads to the local disk, or is the first one, which asks for that."""
+    is_first = step.transport == "tftp"
+    return step.step is Step.SCRIPT and (is_first or step.detail == LOCAL_DISK)
+
+
 def _may_be_done(boot: Boot) -> bool:
     """Tell whether an install may still have been under way when its boot went silent."""
     return boot.outcome is BootOutcome.RUNNING
+
+
+def _place(boot: Boot, step: BootStep) -> int:
+    """Find where a step belongs: after all that were not later."""
+    return sum(known.at <= step.at for known in boot.steps)
 
 
 def _is_wanted(boot: Boot, step: BootStep) -> bool:
