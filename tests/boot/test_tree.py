@@ -1,6 +1,7 @@
 from ipaddress import IPv4Address
 from typing import Literal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,10 +9,11 @@ from hypothesis import strategies as st
 from bootyard.boot.client import RequestFacts
 from bootyard.boot.names import normalise
 from bootyard.boot.tree import BootTree, Found, Missing, NotFound
+from bootyard.model.architecture import Firmware
 from bootyard.model.events import FileClass
 from bootyard.model.mac import MACAddress
-from bootyard.model.snapshot import Machine, Text
-from tests.samples import LOADERS, MAC, snapshot
+from bootyard.model.snapshot import Machine, TargetKind, Text
+from tests.samples import LOADERS, MAC, slice_of, snapshot
 
 
 def facts(
@@ -112,3 +114,115 @@ def test_the_menu_over_tftp_is_this_machines_and_names_no_other_transport() -> N
     assert "choose --default debian" in script
     assert "console=ttyS0 quiet" in script
     assert found.script == "menu"
+
+
+def test_menus_of_pxelinux_are_this_machines_at_the_root_and_beside_each_loader() -> None:
+    for path in ("pxelinux.cfg/default", "loaders/bios/pxelinux.cfg/01-52-54-00-12-34-56"):
+        found = TREE.resolve(path, facts(mac=MAC))
+        assert isinstance(found, Found)
+        assert isinstance(found.content, Text)
+        assert b"\nDEFAULT debian\nONTIMEOUT local-disk\n" in found.content.data
+        assert b"console=ttyS0 quiet" in found.content.data
+        assert (found.script, found.language) == ("menu", "pxelinux")
+
+
+def test_a_machine_that_its_address_does_not_prove_gets_the_plain_menu() -> None:
+    """Whatever MAC is in the name that it asks for."""
+    found = TREE.resolve("pxelinux.cfg/01-52-54-00-12-34-56", facts())
+    assert isinstance(found, Found)
+    assert isinstance(found.content, Text)
+    assert b"quiet" not in found.content.data
+
+
+@pytest.mark.parametrize(
+    ("folder", "targets"),
+    [("uefi-x64", {"debian", "live"}), ("uefi-arm64", {"arm"}), ("nothing", {"debian", "arm"})],
+)
+def test_the_folder_tells_what_the_machine_can_run(folder: str, targets: set[str]) -> None:
+    found = TREE.resolve(f"loaders/{folder}/pxelinux.cfg/default", facts())
+    assert isinstance(found, Found)
+    assert isinstance(found.content, Text)
+    lines = found.content.data.decode().splitlines()
+    assert {f"LABEL {target}" for target in targets} <= set(lines)
+    assert ("LABEL arm" in lines) == ("arm" in targets)
+
+
+def bare(name: str, seen: Firmware | None, said: Firmware | None) -> Firmware | None:
+    """Whose file a bare name is, by what the machine fetched and by what its operator said."""
+    folders = ("bios", "uefi-x64", "uefi-ia32")
+    loaders = {
+        f"{folder}/{file}": next(iter(LOADERS.values()))
+        for folder in folders
+        for file in ("syslinux.efi", "menu.c32")
+    }
+    state = msgspec.structs.replace(snapshot(Machine(mac=MAC, firmware=said)), loaders=loaders)
+    request = msgspec.structs.replace(facts(mac=MAC), firmware=seen)
+    found = BootTree(state).resolve(name, request)
+    return found.firmware if isinstance(found, Found) else None
+
+
+X64, IA32, ARM64 = Firmware.UEFI_X64, Firmware.UEFI_IA32, Firmware.UEFI_ARM64
+
+
+@pytest.mark.parametrize(
+    ("name", "seen", "said", "whose"),
+    [
+        ("syslinux.efi", None, None, X64),
+        ("syslinux.efi", IA32, None, IA32),
+        ("syslinux.efi", X64, IA32, IA32),
+        ("syslinux.efi", None, Firmware.HTTP_IA32, IA32),
+        ("menu.c32", None, None, X64),
+        ("menu.c32", Firmware.BIOS, None, Firmware.BIOS),
+        ("menu.c32", Firmware.BIOS, IA32, Firmware.BIOS),
+        ("menu.c32", None, IA32, IA32),
+        ("menu.c32", ARM64, None, None),
+    ],
+)
+def test_a_bare_name_is_of_the_machines_firmware(
+    name: str, seen: Firmware | None, said: Firmware | None, whose: Firmware | None
+) -> None:
+    assert bare(name, seen, said) == whose
+
+
+def pi_tree(*machines: Machine, kind: TargetKind = TargetKind.LIVE) -> BootTree:
+    state = snapshot(*machines)
+    files = {name: slice_of(f"pi/{name}") for name in ("start4.elf", "kernel8.img", "rootfs.img")}
+    pi = msgspec.structs.replace(state.images["arm"], id="pi", files=files)
+    target = msgspec.structs.replace(
+        state.targets["arm"],
+        id="pi",
+        image="pi",
+        kind=kind,
+        loader="pi",
+        kernel="kernel8.img",
+        initrds=("rootfs.img",),
+    )
+    return BootTree(
+        msgspec.structs.replace(
+            state,
+            images={**state.images, "pi": pi},
+            targets={**state.targets, "pi": target},
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "file_class", "firmware"),
+    [
+        ("start4.elf", FileClass.LOADER, Firmware.PI),
+        ("kernel8.img", FileClass.KERNEL, None),
+        ("rootfs.img", FileClass.INITRD, None),
+    ],
+)
+def test_a_raspberry_pis_files_are_steps_of_its_boot_without_a_script(
+    file: str, file_class: FileClass, firmware: Firmware | None
+) -> None:
+    for prefix in ("9ffefdef/", "dc-a6-32-01-36-c2/", ""):
+        found = pi_tree().resolve(f"{prefix}{file}", facts())
+        assert isinstance(found, Found)
+        assert (found.file_class, found.image, found.firmware) == (file_class, "pi", firmware)
+
+
+@pytest.mark.parametrize("kind", [TargetKind.INSTALLER, TargetKind.UNATTENDED])
+def test_a_raspberry_pi_installs_nothing_that_nobody_asked_for(kind: TargetKind) -> None:
+    assert isinstance(pi_tree(kind=kind).resolve("9ffefdef/start4.elf", facts()), NotFound)

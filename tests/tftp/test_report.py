@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bootyard.model.architecture import Firmware
 from bootyard.model.events import BootEvent, FileClass, Step, TransferOutcome
 from bootyard.model.mac import MACAddress
 from bootyard.runtime.lifecycle import EventSender
@@ -157,3 +158,14 @@ def test_every_child_exists_from_the_start() -> None:
         assert ("bootyard_tftp_rejected_total", reason.value) in samples
     for name in ("sessions", "missing_files", "retransmitted_packets_total"):
         assert (f"bootyard_tftp_{name}",) in samples
+
+
+def test_a_loader_tells_the_firmware_that_runs_it() -> None:
+    """Where another server named the boot file, no DHCP packet that we answered does."""
+    desk = Desk()
+    subject = msgspec.structs.replace(
+        KERNEL, file_class=FileClass.LOADER, firmware=Firmware.UEFI_X64
+    )
+    desk.reporter.finished(digest(subject))
+    desk.reporter.finished(digest())
+    assert [event.firmware for event in desk.events] == [Firmware.UEFI_X64, None]
