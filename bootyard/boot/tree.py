@@ -229,6 +229,9 @@ def _by_folded_name(files: Mapping[str, Slice]) -> dict[str, Slice]:
 def _roles(snapshot: Snapshot) -> dict[tuple[str, str], FileClass]:
     roles: dict[tuple[str, str], FileClass] = {}
     for target in snapshot.targets.values():
+        for chain in target.chains:
+            for loader in (chain.shim, chain.grub):
+                roles[target.image, loader.casefold()] = FileClass.LOADER
         for initrd in target.initrds:
             roles[target.image, initrd.casefold()] = FileClass.INITRD
         roles[target.image, target.kernel.casefold()] = FileClass.KERNEL

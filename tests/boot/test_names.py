@@ -416,3 +416,10 @@ def test_a_loaders_folder_is_taken_off_the_files_of_images_only(name: str) -> No
 )
 def test_what_a_file_of_a_raspberry_pi_is_for(file: str, file_class: FileClass) -> None:
     assert pi_file_class(file) is file_class
+
+
+@pytest.mark.parametrize("file", ["EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/grubx64.efi"])
+def test_a_vendors_chain_is_made_of_loaders(file: str) -> None:
+    found = find(f"images/fedora@2/{file}")
+    assert isinstance(found, Found)
+    assert found.file_class is FileClass.LOADER
