@@ -13,26 +13,29 @@ OTHER = "other"
 TYPES = {kind: kind.name.lower() for kind in MessageType}
 """Label of each message type; BOOTP, malformed and later types are `other`."""
 
-SERVER_KINDS = ("dhcp", "pxe")
+SERVER_KINDS = ("dhcp", "pxe", "boot_file")
 
 
 class Metrics:
-    """What the service counts."""
+    """What the service counts.
+
+    Children are kept at hand: looking one up costs more than counting.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._received = Counter(
+        received = Counter(
             "bootyard_proxydhcp_packets_received",
             "Packets, by the port they came to and their DHCP message type",
             ["port", "type"],
             registry=registry,
         )
-        self._ignored = Counter(
+        ignored = Counter(
             "bootyard_proxydhcp_packets_ignored",
             "Packets that got no answer",
             ["reason"],
             registry=registry,
         )
-        self._offers = Counter(
+        offers = Counter(
             "bootyard_proxydhcp_offers",
             "Boot files offered on port 67",
             ["firmware", "stage"],
@@ -50,27 +53,29 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
-        for port, kind in itertools.product(Listener, (*TYPES.values(), OTHER)):
-            self._received.labels(port, kind)
-        for reason in IgnoreReason:
-            self._ignored.labels(reason)
-        for firmware, stage in itertools.product(Firmware, OfferStage):
-            self._offers.labels(firmware, stage)
+        self._received = {
+            (port, kind): received.labels(port, label)
+            for port, (kind, label) in itertools.product(Listener, (*TYPES.items(), (None, OTHER)))
+        }
+        self._ignored = {reason: ignored.labels(reason) for reason in IgnoreReason}
+        self._offers = {
+            pair: offers.labels(*pair) for pair in itertools.product(Firmware, OfferStage)
+        }
         for server in SERVER_KINDS:
             self._other_servers.labels(server)
 
     def received(self, listener: Listener, kind: MessageType | None) -> None:
         """Count a packet; None for what has no message type."""
-        label = OTHER if kind is None else TYPES.get(kind, OTHER)
-        self._received.labels(listener, label).inc()
+        child = self._received.get((listener, kind)) or self._received[listener, None]
+        child.inc()
 
     def ignored(self, reason: IgnoreReason) -> None:
         """Count a packet that got no answer."""
-        self._ignored.labels(reason).inc()
+        self._ignored[reason].inc()
 
     def offered(self, firmware: Firmware, stage: OfferStage) -> None:
         """Count an OFFER that was sent."""
-        self._offers.labels(firmware, stage).inc()
+        self._offers[firmware, stage].inc()
 
     def answered(self, seconds: float) -> None:
         """Count the time an answer took."""

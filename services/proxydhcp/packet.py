@@ -32,6 +32,7 @@ FILE_SIZE = 128
 SNAME_SIZE = 64
 
 _HEADER = struct.Struct("!BBBBIHH4s4s4s4s6s10x64s128s4s")
+_CHADDR_OFFSET = 28
 _SNAME_OFFSET = 44
 _FILE_OFFSET = 108
 _OVERLOAD = int(OptionCode.OVERLOAD)
@@ -142,6 +143,12 @@ class DHCPPacket(msgspec.Struct, frozen=True, kw_only=True):
         )
         end = bytes((OptionCode.END,))
         return (header + write_triples(self.options) + end).ljust(MIN_SIZE, b"\0")
+
+
+def mac_within(data: bytes) -> str | None:
+    """Tell the hardware address of a datagram that was not read yet, for limits on reading them."""
+    octets = data[_CHADDR_OFFSET : _CHADDR_OFFSET + 6]
+    return octets.hex(":") if len(octets) == 6 else None
 
 
 def _read_options(

@@ -3,6 +3,7 @@
 Pure: time is an argument. Everything is bounded, and lost with the process without harm.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -59,11 +60,12 @@ class _Lease:
 class RecentBoots:
     """Remembers machines by their MAC."""
 
-    def __init__(self) -> None:
-        self._leases: Recent[MACAddress, _Lease] = Recent()
-        self._tried: Recent[MACAddress, _Tried] = Recent()
-        self._given: Recent[MACAddress, _Given] = Recent()
-        self._starting: Recent[MACAddress, bool] = Recent()
+    def __init__(self, keeps: Callable[[str], bool] | None = None) -> None:
+        """`keeps` tells which machines are forgotten last."""
+        self._leases: Recent[MACAddress, _Lease] = Recent(keeps=keeps)
+        self._tried: Recent[MACAddress, _Tried] = Recent(keeps=keeps)
+        self._given: Recent[MACAddress, _Given] = Recent(keeps=keeps)
+        self._starting: Recent[MACAddress, bool] = Recent(keeps=keeps)
         """Machines that were offered something: whether their system is still to come up."""
 
     def learn_address(self, mac: MACAddress, address: IPv4Address, xid: int) -> bool:

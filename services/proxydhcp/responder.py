@@ -76,7 +76,7 @@ class Responder:
         self._limiter = RateLimiter()
         self._event_budget = EventBudget()
         self._lines = LineBudget()
-        self._boots = RecentBoots()
+        self._boots = RecentBoots(self._known.keeps)
         self._others = OtherServers()
         telemetry.declare_places(*PLACES.values())
 
