@@ -242,7 +242,7 @@ def _check_firmware(lasts: set[str], sizes: Mapping[str, int]) -> None:
             _CURE,
         )
     for path, size in sizes.items():
-        if not size and (is_firmware(path) or path.lower() == CONFIG):
+        if not size and is_firmware(path):
             raise ImageRejected(f"{names.printable(path)} is empty", _CURE)
 
 
