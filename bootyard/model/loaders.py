@@ -38,8 +38,21 @@ class OfferStrategy(StrEnum):
 
 IPXE_LOADERS = frozenset({LoaderName.SNPONLY, LoaderName.IPXE, LoaderName.UNDIONLY})
 
-SIGNED_IPXE = ("ipxe-shimx64.efi", "ipxe-shim.efi", "snponly-shimx64.efi", "snponly-shim.efi")
-"""A shim of iPXE's own, if the operator put one into LOADERS_DIR: it starts a signed iPXE."""
+SIGNED_IPXE_FILES = {
+    "ipxe-shimx64.efi": "ipxe.efi",
+    "ipxe-shimaa64.efi": "ipxe.efi",
+    "ipxe-shim.efi": "ipxe.efi",
+    "snponly-shimx64.efi": "snponly.efi",
+    "snponly-shimaa64.efi": "snponly.efi",
+    "snponly-shim.efi": "snponly.efi",
+}
+"""Shims of iPXE's own, if the operator put one into LOADERS_DIR, and the signed iPXE they start.
+
+They take the name of it from their own: without `-shim` and the processor (ipxe/shim, shim.c).
+"""
+
+_SIGNED_IPXE_X64 = tuple(file for file in SIGNED_IPXE_FILES if not file.endswith("aa64.efi"))
+_SIGNED_IPXE_ARM64 = tuple(file for file in SIGNED_IPXE_FILES if not file.endswith("x64.efi"))
 
 LOADER_FILES: dict[Firmware, dict[LoaderName, tuple[str, ...]]] = {
     Firmware.BIOS: {
@@ -50,7 +63,7 @@ LOADER_FILES: dict[Firmware, dict[LoaderName, tuple[str, ...]]] = {
     Firmware.UEFI_X64: {
         LoaderName.SNPONLY: ("snponly.efi",),
         LoaderName.IPXE: ("ipxe.efi",),
-        LoaderName.SHIM: (*SIGNED_IPXE, "shimx64.efi"),
+        LoaderName.SHIM: (*_SIGNED_IPXE_X64, "shimx64.efi"),
         LoaderName.GRUB: ("grubx64.efi",),
         LoaderName.SYSLINUX: ("syslinux.efi",),
     },
@@ -63,7 +76,7 @@ LOADER_FILES: dict[Firmware, dict[LoaderName, tuple[str, ...]]] = {
     Firmware.UEFI_ARM64: {
         LoaderName.SNPONLY: ("snponly.efi",),
         LoaderName.IPXE: ("ipxe.efi",),
-        LoaderName.SHIM: ("ipxe-shimaa64.efi", "ipxe-shim.efi", "shimaa64.efi"),
+        LoaderName.SHIM: (*_SIGNED_IPXE_ARM64, "shimaa64.efi"),
         LoaderName.GRUB: ("grubaa64.efi",),
     },
     Firmware.UEFI_ARM32: {

@@ -8,7 +8,7 @@ from bootyard.model.architecture import Firmware
 from bootyard.model.mac import MACAddress
 from bootyard.runtime.interfaces import served_interfaces
 from bootyard.runtime.lifecycle import Service
-from bootyard.runtime.loaders import scan_loaders
+from bootyard.runtime.loaders import LoaderFolders
 from bootyard.runtime.neighbours import mac_of
 from bootyard.runtime.settings import Settings
 from services.catalog.boots import learned, storage
@@ -66,7 +66,7 @@ def put_together(
         database=database,
         library=library,
         machines=machines,
-        loaders=lambda: scan_loaders(settings.packaged_loaders_dir, settings.loaders_dir),
+        loaders=LoaderFolders(settings.packaged_loaders_dir, settings.loaders_dir).scan,
         http_port=settings.http_port,
         holder=service.snapshots,
         store=service.store,
