@@ -6,16 +6,31 @@ from itertools import count
 import pytest
 
 from bootyard.model.architecture import Firmware
-from bootyard.model.events import BootEvent, BootOutcome, MachineState, OfferStage, Step
+from bootyard.model.events import (
+    OTHER_SERVER,
+    BootEvent,
+    BootOutcome,
+    MachineState,
+    OfferStage,
+    Step,
+)
+from bootyard.model.loaders import OfferStrategy
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import LOCAL_DISK, BootTarget, TargetKind
+from services.catalog.boots.belonging import LEAVING_SECONDS
 from services.catalog.boots.boot import MAX_STEPS, Boot
 from services.catalog.boots.outcome import machine_state
-from services.catalog.boots.timeline import SILENT_SECONDS, Changes, Timeline
+from services.catalog.boots.timeline import (
+    REFUSED_SILENT_SECONDS,
+    SILENT_SECONDS,
+    Changes,
+    Timeline,
+)
 
 MAC = MACAddress("52:54:00:12:34:56")
 OTHER = MACAddress("52:54:00:00:00:02")
 IP = "192.0.2.50"
+SNPONLY = "loaders/uefi-x64/snponly.efi"
 KERNEL = "images/debian-12@1/linux"
 INITRD = "images/debian-12@1/initrd.gz"
 
@@ -43,10 +58,16 @@ def event(
     path: str | None = None,
     outcome: str = "",
     detail: str = "",
+    image: str | None = None,
+    transport: str | None = None,
+    strategy: OfferStrategy | None = None,
+    firmware: Firmware = Firmware.UEFI_X64,
 ) -> BootEvent:
     """Make an event; `discovered` is the firmware's unless a stage is given."""
     if step == "discovered" and stage is None:
         stage = "rom"
+    if image is None and path is not None and path.startswith("images/"):
+        image = "debian-12"
     return BootEvent(
         service="test",
         run="r1",
@@ -55,11 +76,13 @@ def event(
         step=Step(step),
         mac=mac,
         ip=ip,
-        firmware=Firmware.UEFI_X64,
+        firmware=firmware,
         stage=OfferStage(stage) if stage else None,
+        strategy=strategy,
         outcome=outcome,
         path=path,
-        image="debian-12" if path and path.startswith("images/") else None,
+        image=image,
+        transport=transport,
         detail=detail,
     )
 
@@ -235,6 +258,100 @@ def test_what_opens_a_boot_when_redis_lost_the_rest(step: Step, opens: bool) -> 
         pytest.param([event("script", 4), event("system_up", 90)], "running", id="system-up"),
         pytest.param([kernel(5), event("done", 9)], "installed", id="done"),
         pytest.param([event("script", 4, detail=LOCAL_DISK)], "local_disk", id="local-disk"),
+        pytest.param(
+            [*FIRMWARE, event("loader", 4, path=SNPONLY, outcome="complete")],
+            "secure_boot",
+            id="unsigned-loader-without-a-sign-of-life",
+        ),
+        pytest.param(
+            [
+                *FIRMWARE,
+                event("loader", 4, path=SNPONLY, outcome="complete"),
+                event("system_up", 60),
+            ],
+            "secure_boot",
+            id="refused-and-then-the-disk",
+        ),
+        pytest.param(
+            [*FIRMWARE, event("loader", 4, path=SNPONLY, outcome="client_abort")],
+            "stopped_loader",
+            id="half-a-loader",
+        ),
+        pytest.param(
+            [
+                *FIRMWARE[:2],
+                event("loader", 4, path="loaders/bios/lpxelinux.0", outcome="complete"),
+                event("loader", 4, path="loaders/bios/ldlinux.c32", outcome="complete"),
+                event("menu", 4.1, path="pxelinux.cfg/default", transport="tftp"),
+            ],
+            "menu_only",
+            id="pxelinux-menu",
+        ),
+        pytest.param(
+            [
+                *FIRMWARE[:2],
+                event("loader", 4, path="loaders/bios/lpxelinux.0", outcome="complete"),
+                event("menu", 4.1, path="pxelinux.cfg/default", transport="tftp"),
+                kernel(9),
+                initrd(10),
+            ],
+            "running",
+            id="pxelinux-kernel",
+        ),
+        pytest.param(
+            [
+                *FIRMWARE,
+                event("loader", 4, path="loaders/uefi-x64/shimx64.efi", outcome="complete"),
+            ],
+            "stopped_loader",
+            id="shim-alone",
+        ),
+        pytest.param(
+            [
+                *FIRMWARE,
+                event("loader", 4, path="loaders/uefi-x64/shimx64.efi", outcome="complete"),
+                event("loader", 5, path="loaders/uefi-x64/grubx64.efi", outcome="complete"),
+                event("script", 6, path="grub/grub.cfg", transport="tftp"),
+                event("script", 6.1, path="grub/grub.cfg", transport="http"),
+                event("menu", 6.1, path="grub/menu.cfg"),
+                kernel(9),
+            ],
+            "stopped_kernel",
+            id="grub-kernel",
+        ),
+        pytest.param(
+            [
+                event("discovered", 0, stage="pi"),
+                event("offered", 0, stage="pi"),
+                event("loader", 1, path="9ffefdef/start4.elf", image="debian-12"),
+            ],
+            "stopped_loader",
+            id="pi-firmware",
+        ),
+        pytest.param(
+            [
+                event("discovered", 0, stage="pi"),
+                event("offered", 0, stage="pi"),
+                event("kernel", 5, path="9ffefdef/linux", image="debian-12", outcome="complete"),
+                event("initrd", 6, path="initrd.gz", image="debian-12", outcome="complete"),
+            ],
+            "running",
+            id="pi",
+        ),
+        pytest.param(
+            [
+                *FIRMWARE[:2],
+                event("acked", 1, outcome=OTHER_SERVER),
+                event("offered", 2, outcome=OTHER_SERVER),
+            ],
+            "stopped_offer",
+            id="another-server-took-over",
+        ),
+        pytest.param(
+            [event("discovered", 0), event("offered", 1, outcome=OTHER_SERVER)],
+            "silent",
+            id="only-another-server-offers",
+        ),
     ],
 )
 def test_how_a_boot_ends(events: list[BootEvent], outcome: str) -> None:
@@ -242,6 +359,106 @@ def test_how_a_boot_ends(events: list[BootEvent], outcome: str) -> None:
     assert not told.boots[1].is_open
     assert told.counted == [(1, outcome)]
     assert told.boots[1].outcome == outcome
+
+
+def test_another_servers_offer_opens_no_boot_and_keeps_none_open() -> None:
+    stray = event("offered", 5, outcome=OTHER_SERVER, detail="198.51.100.9")
+    told = Told().tell(stray)
+    assert told.boots == {}
+    told.tell(event("discovered", 10), event("offered", 11, outcome=OTHER_SERVER))
+    assert told.steps(1) == ["discovered", "offered"]
+    assert told.boots[1].last == 10
+    told.sweep(10 + SILENT_SECONDS)
+    assert told.boots[1].closed == 10 + SILENT_SECONDS
+    told.tell(event("offered", 12 + SILENT_SECONDS, outcome=OTHER_SERVER))
+    assert told.steps(1) == ["discovered", "offered"]
+
+
+def test_an_offer_says_how_it_was_made() -> None:
+    told = Told().tell(event("offered", 1, strategy=OfferStrategy.MENU))
+    assert told.boots[1].steps[0].strategy is OfferStrategy.MENU
+
+
+def refused(at: float) -> list[BootEvent]:
+    return [*firmware_at(at), event("loader", at + 4, path=SNPONLY, outcome="complete")]
+
+
+def firmware_at(at: float) -> list[BootEvent]:
+    return [event(known.step, at + known.time, stage=known.stage) for known in FIRMWARE]
+
+
+def test_every_try_after_a_refused_loader_is_a_boot() -> None:
+    told = Told().tell(*refused(0), event("discovered", 20), *firmware_at(21))
+    assert told.counted == [(1, BootOutcome.SECURE_BOOT)]
+    assert len(told.boots) == 2
+    assert machine_state(told.boots[1], TARGETS) is MachineState.FAILED
+
+
+def test_a_refused_loader_is_told_before_the_boot_is_over() -> None:
+    told = Told()
+    for step in refused(0):
+        told.take(told.timeline.observe(step, step.time, TARGETS))
+    boot = told.boots[1]
+    told.take(told.timeline.review([boot], 4 + 14))
+    assert boot.outcome is BootOutcome.RUNNING
+    told.take(told.timeline.review([boot], 4 + 15))
+    assert (boot.outcome, boot.is_open, boot.counted) == (BootOutcome.SECURE_BOOT, True, False)
+    assert machine_state(boot, TARGETS) is MachineState.FAILED
+    told.sweep(4 + REFUSED_SILENT_SECONDS)
+    assert boot.closed == 4 + REFUSED_SILENT_SECONDS
+    assert told.counted == [(1, BootOutcome.SECURE_BOOT)]
+    told.tell(event("script", 6))
+    assert boot.outcome.value == "stopped_script", "it ran after all"
+    assert told.counted == [(1, BootOutcome.SECURE_BOOT)]
+
+
+LEFT = (*FIRMWARE, event("loader", 4, path=SNPONLY), event("script", 8, detail=LOCAL_DISK))
+
+
+def http_boot(at: float) -> list[BootEvent]:
+    """The option after PXE: firmware asks over HTTP, and its iPXE is sent to the disk as well."""
+    return [
+        event("discovered", at, stage="http", firmware=Firmware.HTTP_X64),
+        event("offered", at, stage="http"),
+        event("addressed", at + 4, stage="http"),
+        event("loader", at + 5, path=SNPONLY, outcome="complete", transport="http"),
+        event("script", at + 6, transport="http", detail=LOCAL_DISK),
+    ]
+
+
+def test_firmwares_other_network_option_belongs_to_the_boot_that_left_for_the_disk() -> None:
+    told = Told().tell(*LEFT)
+    assert told.timeline.left_for_disk(MAC, 8)
+    assert told.timeline.left_for_disk(MAC, 8 + LEAVING_SECONDS - 1)
+    assert not told.timeline.left_for_disk(MAC, 8 + LEAVING_SECONDS)
+    assert not told.timeline.left_for_disk(OTHER, 8)
+    told.tell(*http_boot(12))
+    assert len(told.boots) == 1
+    assert told.steps(1)[-5:] == ["discovered", "offered", "addressed", "loader", "script"]
+    boot = told.boots[1]
+    assert (boot.outcome, boot.firmware) == (BootOutcome.LOCAL_DISK, Firmware.UEFI_X64)
+    assert boot.closed == 8
+    assert told.counted == [(1, BootOutcome.LOCAL_DISK)]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        pytest.param([event("discovered", 20)], id="switched-on-again"),
+        pytest.param([event("discovered", 8 + 120, stage="http")], id="too-late"),
+        pytest.param([event("script", 20, transport="http")], id="iPXE-alone"),
+        pytest.param([*http_boot(12)[:4], event("script", 18, transport="http")], id="a-menu"),
+        pytest.param([*http_boot(12), kernel(30)], id="a-kernel"),
+    ],
+)
+def test_what_is_a_boot_of_its_own_after_the_disk(again: list[BootEvent]) -> None:
+    told = Told().tell(*LEFT, *again)
+    assert len(told.boots) == 2
+
+
+def test_left_for_disk_is_about_the_newest_boot() -> None:
+    told = Told().tell(*LEFT, event("discovered", 20))
+    assert not told.timeline.left_for_disk(MAC, 21)
 
 
 def test_a_kernel_without_initrd_is_a_whole_boot() -> None:

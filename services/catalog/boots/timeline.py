@@ -13,24 +13,25 @@ from bootyard.model.events import BootEvent, BootOutcome, Step
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import LOCAL_DISK
 from services.catalog.boots.attempts import is_refused
+from services.catalog.boots.belonging import (
+    LEAVING_SECONDS,
+    SAME_BOOT_SECONDS,
+    begins_anew,
+    goes_on,
+)
 from services.catalog.boots.boot import MAX_STEPS, Boot, BootStep, step_of
 from services.catalog.boots.outcome import (
     Targets,
     final_outcome,
     is_certain,
-    passed_loader,
     seems_refused,
 )
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-SAME_BOOT_SECONDS = 600.0
-"""How long firmware may ask again before that is another boot."""
 SILENT_SECONDS = 1800.0
 """A boot that nothing was heard of for this long is over."""
-LEAVING_SECONDS = 120.0
-"""Firmware that leaves for the disk tries its other network options on the way, for this long."""
 REFUSED_SILENT_SECONDS = 120.0
 """A boot that Secure Boot seems to have ended is over after this: no loader takes longer to ask."""
 KEPT_BOOTS = 3
@@ -38,11 +39,6 @@ KEPT_BOOTS = 3
 MAX_MACHINES = 10_000
 MAX_ADDRESSES = 20_000
 MAX_SEEN = 100_000
-
-_ON_THE_WAY = frozenset(
-    {Step.DISCOVERED, Step.OFFERED, Step.ACKED, Step.ADDRESSED, Step.LOADER, Step.MENU}
-)
-"""What firmware's other network option may do in a boot that left for the local disk."""
 
 OPENING = frozenset(Step) - {Step.SYSTEM_UP, Step.DONE}
 """An operating system that asks for an address does not boot from us."""
@@ -174,15 +170,12 @@ class Timeline:
         if before is not None and before.is_open:
             if step.at - before.last >= SILENT_SECONDS:
                 self._close(before, before.last + SILENT_SECONDS, targets, changes)
-            elif not _begins_anew(before, step):
+            elif not begins_anew(before, step):
                 return before
             else:
                 before.restarted = step.at if step.is_firmware_discover else None
                 self._close(before, step.at, targets, changes)
-        elif before is not None and (
-            _is_on_its_way_to_disk(before, step)
-            or (step.step is Step.DONE and _may_be_done(before))
-        ):
+        elif before is not None and goes_on(before, step):
             return before
         if step.step in OPENING:
             return self._open(mac, step.at, targets, changes)
@@ -273,53 +266,6 @@ class Timeline:
             boot.counted = True
             changes.boots[boot.number] = boot
             changes.counted.append(boot)
-
-
-def _begins_anew(boot: Boot, step: BootStep) -> bool:
-    """Tell whether a step later than all of an open boot's shows that the machine started anew."""
-    recent = step.at - boot.started <= SAME_BOOT_SECONDS
-    if step.is_firmware_discover:
-        # It has given its loader up: whatever is offered now is another try.
-        return passed_loader(boot) or not recent or is_refused(boot)
-    if step.step is Step.DISCOVERED:
-        loaders = (s.at for s in boot.steps if s.step is Step.LOADER)
-        chainloaded = any(step.at - at <= SAME_BOOT_SECONDS for at in loaders)
-        return not chainloaded and (boot.has(Step.SCRIPT) or not recent)
-    if step.step is Step.SCRIPT and step.detail != LOCAL_DISK:
-        # iPXE asks for its script in its first seconds, and is gone once a kernel runs: it was
-        # started again, unseen by proxydhcp. What is bound to a boot must not outlive it.
-        scripts = [s.at for s in boot.steps if s.step is Step.SCRIPT]
-        late = bool(scripts) and step.at - max(scripts) > SAME_BOOT_SECONDS
-        return late or boot.has_kernel
-    return False
-
-
-def _is_on_its_way_to_disk(boot: Boot, step: BootStep) -> bool:
-    """Tell whether a closed boot still goes on: its firmware tries another option before the disk.
-
-    UEFI goes through all its network entries, HTTP Boot after PXE or the other way round.
-    """
-    if boot.outcome is not BootOutcome.LOCAL_DISK or boot.closed is None:
-        return False
-    if step.is_firmware_discover:
-        tried = {s.stage for s in boot.steps if s.is_firmware_discover and s.at <= boot.closed}
-        is_other = bool(tried) and step.stage not in tried
-        return is_other and step.at - boot.closed < LEAVING_SECONDS
-    if step.step not in _ON_THE_WAY and not _leaves(step):
-        return False
-    others = [s.at for s in boot.steps if s.is_firmware_discover and s.at > boot.closed]
-    return bool(others) and step.at - max(others) < LEAVING_SECONDS
-
-
-def _leaves(step: BootStep) -> bool:
-    """Tell whether a script leads to the local disk, or is the first one, which asks for that."""
-    is_first = step.transport == "tftp"
-    return step.step is Step.SCRIPT and (is_first or step.detail == LOCAL_DISK)
-
-
-def _may_be_done(boot: Boot) -> bool:
-    """Tell whether an install may still have been under way when its boot went silent."""
-    return boot.outcome is BootOutcome.RUNNING
 
 
 def _place(boot: Boot, step: BootStep) -> int:
