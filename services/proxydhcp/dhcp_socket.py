@@ -1,9 +1,10 @@
 """Port 67 on one interface: hears broadcasts and relays, answers from the interface's address.
 
 Two sockets, because a DHCP server may run on this host. The one for broadcasts is bound to
-255.255.255.255: each process gets its own copy of those, and the DHCP server's unicast renewals
-stay its own. The one for relays (RFC 2131 §4.1, unicast to us) is left out as soon as another
-process is seen on the port.
+255.255.255.255 and to the interface: each process gets its own copy of those, and the DHCP
+server's unicast renewals stay its own. The one for relays (RFC 2131 §4.1, unicast to us) is bound
+to the interface's address alone, because a relay may be reached through another interface than it
+was told to ask on; it is left out as soon as another process is seen on the port.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -34,16 +36,25 @@ DATAGRAM_SIZE = 4096
 RECEIVE_BUFFER = 1 << 20
 
 
+ANY_INTERFACE = 0
+
+
 class DHCPSocket:
-    """One socket on port 67."""
+    """One socket on port 67. `served` names the interfaces that are answered on, by index."""
 
     def __init__(
-        self, interface: Interface, bound_to: IPv4Address, port: int, responder: Responder
+        self,
+        interface: Interface,
+        bound_to: IPv4Address,
+        port: int,
+        responder: Responder,
+        served: Mapping[int, str],
     ) -> None:
         self._interface = interface
         self._bound_to = bound_to
         self._port = port
         self._responder = responder
+        self._served = served
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
     @property
@@ -54,7 +65,10 @@ class DHCPSocket:
     async def open(self) -> None:
         """Bind; raises OSError."""
         try:
-            _prepare(self._socket, self._interface)
+            _prepare(self._socket)
+            if self._bound_to == BROADCAST:
+                device = self._interface.name.encode() + b"\0"
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
             self._socket.bind((str(self._bound_to), self._port))
         except OSError:
             self._socket.close()
@@ -83,10 +97,18 @@ class DHCPSocket:
     def _receive(
         self, data: bytes, ancillary: list[tuple[int, int, bytes]], source: tuple[str, int]
     ) -> None:
-        reply_from = _addressed_to(ancillary) or self._interface.address
+        index, addressed_to = _arrival(ancillary)
+        if self._bound_to == BROADCAST:
+            index = self._interface.index
+        heard_on = self._served.get(index)
+        if heard_on is None:
+            return
+        reply_from = addressed_to or self._interface.address
 
         def send(reply: bytes, target: Endpoint) -> None:
-            info = _PKTINFO.pack(self._interface.index, reply_from.packed, bytes(4))
+            # A broadcast leaves by the interface that heard the request; to a relay leads a route.
+            through = index if target[0] == BROADCAST else ANY_INTERFACE
+            info = _PKTINFO.pack(through, reply_from.packed, bytes(4))
             self._socket.sendmsg(
                 [reply],
                 [(socket.IPPROTO_IP, IP_PKTINFO, info)],
@@ -99,7 +121,7 @@ class DHCPSocket:
                 data=data,
                 source=(IPv4Address(source[0]), source[1]),
                 listener=Listener.DHCP,
-                interface=self._interface.name,
+                interface=heard_on,
                 server=self._interface.address,
                 at=time.monotonic(),
             ),
@@ -119,19 +141,18 @@ def shared_port(port: int, own: frozenset[int]) -> bool:
     return False
 
 
-def _prepare(sock: socket.socket, interface: Interface) -> None:
+def _prepare(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.name.encode() + b"\0")
 
 
-def _addressed_to(ancillary: list[tuple[int, int, bytes]]) -> IPv4Address | None:
-    """Read which of our addresses a datagram was sent to; None for a broadcast."""
+def _arrival(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, IPv4Address | None]:
+    """Read by which interface a datagram came, and to which address of ours; None: a broadcast."""
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and kind == IP_PKTINFO and len(data) >= _PKTINFO.size:
-            _, local, destination = _PKTINFO.unpack_from(data)
-            if local == destination and destination != BROADCAST.packed:
-                return IPv4Address(destination)
-    return None
+            index, local, destination = _PKTINFO.unpack_from(data)
+            is_ours = local == destination and destination != BROADCAST.packed
+            return int(index), IPv4Address(destination) if is_ours else None
+    return ANY_INTERFACE, None

@@ -4,12 +4,19 @@ import asyncio
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from bootyard.runtime.interfaces import Interface, explain_bind_error, served_interfaces
+from bootyard.runtime.interfaces import (
+    Interface,
+    explain_bind_error,
+    host_addresses,
+    served_interfaces,
+    unused_address,
+)
 from bootyard.runtime.lifecycle import Service
 from bootyard.runtime.log import get_logger
 from services.proxydhcp.boot_server import BootServer
 from services.proxydhcp.dhcp_socket import DHCPSocket, shared_port
 from services.proxydhcp.identify import Listener
+from services.proxydhcp.overhearing import Overhearing
 from services.proxydhcp.reply import BROADCAST
 from services.proxydhcp.responder import Responder
 
@@ -18,6 +25,15 @@ log = get_logger(__name__)
 SCAN_SECONDS = 2.0
 LOOPBACK = IPv4Address("127.0.0.1")
 """Port 4011 is served here too, for health probes."""
+
+CURES = {
+    Listener.DHCP: (
+        "machines ask on this port only: let it share the port (dnsmasq: bind-interfaces or"
+        " bind-dynamic), stop it, or run Bootyard on another host"
+    ),
+    Listener.BOOT_SERVER: "machines ask on this port only: stop it, or run Bootyard elsewhere",
+}
+"""What to do about another program that holds a port alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +63,13 @@ class ProxyDHCPServer:
         self._service = service
         self._settings = service.settings
         self._responder = Responder(service.snapshots, service.events, service.telemetry)
+        self._overhearing = Overhearing(self._responder.others, service.events, service.telemetry)
+        self._served: dict[int, str] = {}
+        """Names of the interfaces that are answered on, by index."""
         self._open: dict[_Place, DHCPSocket | BootServer] = {}
         self._failed: dict[_Place, str] = {}
         self._absent: frozenset[str] = frozenset()
+        self._unused_address: str | None = None
         self._shares_port = False
 
     async def run(self) -> None:
@@ -69,6 +89,7 @@ class ProxyDHCPServer:
                 except TimeoutError:
                     continue
         finally:
+            self._overhearing.close()
             for place in list(self._open):
                 await self._close(place)
 
@@ -76,7 +97,10 @@ class ProxyDHCPServer:
         """Open what is missing and close what is gone."""
         # Off the loop: with hundreds of interfaces this takes a while.
         interfaces = await asyncio.to_thread(served_interfaces, self._settings)
-        self._notice_other_servers()
+        self._responder.others.own = await asyncio.to_thread(host_addresses)
+        self._served.clear()
+        self._served.update({interface.index: interface.name for interface in interfaces})
+        self._leave_unicast_to_another()
         wanted = self._places(interfaces)
         for place in [place for place in self._open if place not in wanted]:
             await self._close(place)
@@ -86,6 +110,7 @@ class ProxyDHCPServer:
         for place in wanted:
             if place not in self._open:
                 await self._try_open(place)
+        self._overhearing.listen_on(interfaces)
         self._tell(interfaces)
 
     def _places(self, interfaces: tuple[Interface, ...]) -> tuple[_Place, ...]:
@@ -100,7 +125,7 @@ class ProxyDHCPServer:
                 places.append(_Place(boot_server, settings.pxe_port, interface, interface.address))
         return tuple(places)
 
-    def _notice_other_servers(self) -> None:
+    def _leave_unicast_to_another(self) -> None:
         """Leave unicast on port 67 to a DHCP server on this host, for good once one was seen.
 
         A server without SO_REUSEADDR (Kea) could not be started again beside our relay socket.
@@ -122,7 +147,9 @@ class ProxyDHCPServer:
             await port.open()
         except OSError as error:
             if place not in self._failed:
-                reason = await asyncio.to_thread(explain_bind_error, error, place.port, "udp")
+                reason = await asyncio.to_thread(
+                    explain_bind_error, error, place.port, "udp", CURES[place.listener]
+                )
                 self._report(place, reason)
             return
         self._open[place] = port
@@ -131,7 +158,9 @@ class ProxyDHCPServer:
 
     def _make(self, place: _Place) -> DHCPSocket | BootServer:
         if place.interface is not None and place.listener is Listener.DHCP:
-            return DHCPSocket(place.interface, place.bound_to, place.port, self._responder)
+            return DHCPSocket(
+                place.interface, place.bound_to, place.port, self._responder, self._served
+            )
         return BootServer(place.interface_name, place.bound_to, place.port, self._responder)
 
     async def _close(self, place: _Place) -> None:
@@ -166,3 +195,9 @@ class ProxyDHCPServer:
         for name in self._absent - absent:
             telemetry.degraded(f"interface {name}", None)
         self._absent = absent
+        unused = unused_address(self._settings, interfaces)
+        if unused != self._unused_address:
+            self._unused_address = unused
+            telemetry.degraded("address", unused)
+            if unused is not None:
+                log.warning("address not used", reason=unused)

@@ -30,7 +30,7 @@ OWN: dict[str, dict[str, dict[str, set[str]]]] = {
         "bootyard_proxydhcp_packets_ignored_total": {"reason": set(IgnoreReason)},
         "bootyard_proxydhcp_offers_total": {"firmware": set(Firmware), "stage": set(OfferStage)},
         "bootyard_proxydhcp_response_duration_seconds_bucket": {},
-        "bootyard_proxydhcp_other_servers": {"kind": {"dhcp", "pxe"}},
+        "bootyard_proxydhcp_other_servers": {"kind": {"dhcp", "pxe", "boot_file"}},
     },
     "tftp": {
         "bootyard_tftp_transfers_total": {
