@@ -54,6 +54,18 @@ class Heard:
     """`time.monotonic()` of its arrival."""
 
 
+EFI_WANTS = b"\x01\x03\x06"
+"""Netmask, router, DNS: what EDK2's IP driver asks for, and in this order (`Ip4Config2Impl.c`).
+
+Programs of EFI that use its UDP, such as syslinux.efi, make it ask before any system runs.
+"""
+
+
+def _is_system(packet: DHCPPacket) -> bool:
+    """Tell whether an operating system asks, and not the firmware for a program of EFI."""
+    return packet.options.get(OptionCode.PARAMETER_REQUEST_LIST) != EFI_WANTS
+
+
 def _has_address(packet: DHCPPacket, kind: MessageType) -> bool:
     """Tell whether a system that sends this is about to use an address.
 
@@ -245,7 +257,11 @@ class Responder:
         if asks_to_boot(packet):
             if news:
                 self._tell_address(packet, address, heard)
-        elif _has_address(packet, kind) and self._boots.system_came_up(packet.mac):
+        elif (
+            _is_system(packet)
+            and _has_address(packet, kind)
+            and self._boots.system_came_up(packet.mac)
+        ):
             if self._may_tell(packet.mac, heard.at):
                 self._events.send(
                     Step.SYSTEM_UP, mac=packet.mac, ip=address, xid=packet.xid, transport="dhcp"

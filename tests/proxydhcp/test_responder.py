@@ -319,6 +319,15 @@ def test_system_up_is_told_once_a_boot_and_with_its_address(bench: Bench) -> Non
     assert [e.ip for e in bench.events if e.step is Step.SYSTEM_UP] == [str(CLIENT)] * 2
 
 
+def test_firmware_that_asks_for_a_program_of_efi_is_no_system(bench: Bench) -> None:
+    """As it does for syslinux.efi, before the menu."""
+    bench.hear(request())
+    bench.hear(plain(MessageType.REQUEST, more={55: b"\x01\x03\x06", **REQUESTED}))
+    assert bench.steps() == [Step.DISCOVERED, Step.OFFERED]
+    bench.hear(plain(MessageType.REQUEST, more={55: b"\x01\x03\x06\x0f", **REQUESTED}))
+    assert bench.steps()[2:] == [Step.SYSTEM_UP]
+
+
 def test_system_that_takes_a_lease_in_two_messages_is_up_without_an_address(bench: Bench) -> None:
     bench.hear(request())
     bench.hear(plain(more={80: b""}))
