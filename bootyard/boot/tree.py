@@ -234,6 +234,9 @@ def _roles(snapshot: Snapshot) -> dict[tuple[str, str], FileClass]:
                 roles[target.image, loader.casefold()] = FileClass.LOADER
         for initrd in target.initrds:
             roles[target.image, initrd.casefold()] = FileClass.INITRD
+        for chain in target.chains:
+            roles[target.image, chain.shim.casefold()] = FileClass.LOADER
+            roles[target.image, chain.grub.casefold()] = FileClass.LOADER
         roles[target.image, target.kernel.casefold()] = FileClass.KERNEL
     return roles
 

@@ -125,3 +125,26 @@ A BIOS says nothing of its processor: x86_64 is what homelabs have.
 def firmware_of(architecture: ClientArchitecture) -> Firmware:
     """Name the firmware that announces an architecture."""
     return FIRMWARE_OF.get(architecture, Firmware.OTHER)
+
+
+EFI_OF_PROCESSOR: dict[str, Firmware] = {
+    "x86_64": Firmware.UEFI_X64,
+    "i386": Firmware.UEFI_IA32,
+    "arm64": Firmware.UEFI_ARM64,
+    "arm32": Firmware.UEFI_ARM32,
+    "arm": Firmware.UEFI_ARM32,
+    "riscv64": Firmware.UEFI_RISCV64,
+    "loong64": Firmware.UEFI_LOONG64,
+    "loongarch64": Firmware.UEFI_LOONG64,
+}
+"""Processors as loaders on UEFI write them: iPXE's `${buildarch}`, GRUB's `${grub_cpu}`."""
+
+
+def firmware_under(platform: str | None, processor: str | None) -> Firmware | None:
+    """Name the firmware that a loader says it runs on; None: it did not say.
+
+    `platform` is iPXE's `${platform}` or GRUB's `${grub_platform}`.
+    """
+    if platform in {"pcbios", "pc"}:
+        return Firmware.BIOS
+    return EFI_OF_PROCESSOR.get(processor or "") if platform == "efi" else None

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bootyard.model.architecture import Firmware
+from bootyard.model.architecture import Firmware, firmware_under
 from bootyard.model.events import BootEvent, BootOutcome, OfferStage, Step
 from bootyard.model.mac import MACAddress
-from services.catalog.http.boot import firmware_named
 from services.catalog.http.clients import Clients
 from tests.catalog.http_catalog import NUC, NUC_IP, PI, PI_IP, Running, running_catalog, write_image
 
@@ -261,7 +260,7 @@ async def test_a_database_that_hangs_does_not_stop_a_boot(
     ],
 )
 def test_firmware(platform: str | None, buildarch: str | None, firmware: str | None) -> None:
-    assert firmware_named(platform, buildarch) == firmware
+    assert firmware_under(platform, buildarch) == firmware
 
 
 def test_who_is_proven() -> None:

@@ -41,7 +41,11 @@ def local_disk_function(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _start_from_disk() -> tuple[str, ...]:
-    """Try every program on every partition; a name that is nowhere says nothing on the screen."""
+    """Try every program on every partition; a name that is nowhere says nothing on the screen.
+
+    Debian's GRUB tells what it starts that it came from `${root}`, whatever the path names: a shim
+    that seems to come from the network does not find its second stage.
+    """
     return (
         'set efi="${grub_cpu}"',
         *(
@@ -56,7 +60,8 @@ def _start_from_disk() -> tuple[str, ...]:
         "for program in " + " ".join(f'"{program}"' for program in PROGRAMS) + "; do",
         "  for disk in (hd*,*); do",
         '    if [ -e "${disk}/EFI/${program}.efi" ]; then',
-        '      if chainloader "${disk}/EFI/${program}.efi"; then',
+        r"      regexp --set=1:root '\((.*)\)' " + '"${disk}"',
+        '      if chainloader "/EFI/${program}.efi"; then',
         "        boot",
         "      fi",
         "    fi",

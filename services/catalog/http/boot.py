@@ -1,15 +1,17 @@
-"""`boot.ipxe` and `autoexec.ipxe`: the catalog's answer to a machine that wants to boot."""
+"""`boot.ipxe`, `autoexec.ipxe` and `grub.cfg`: the answer to a machine that wants to boot."""
 
 import asyncio
+import time
+from typing import Literal
 
 import msgspec
 from aiohttp import web
 
 from bootyard.boot.client import RequestFacts
-from bootyard.boot.menus.ipxe import render_local_disk, render_plan
+from bootyard.boot.menus import grub, ipxe
 from bootyard.boot.menus.server import Server
-from bootyard.boot.plan import ShowMenu, make_plan
-from bootyard.model.architecture import Firmware
+from bootyard.boot.plan import Plan, ShowMenu, make_plan
+from bootyard.model.architecture import Firmware, firmware_under
 from bootyard.model.events import FileClass, Step, TransferOutcome
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import LOCAL_DISK, BootTarget, Snapshot
@@ -22,27 +24,16 @@ log = get_logger(__name__)
 BOOT_ONCE_SECONDS = 3.0
 """How long the database may take; a machine that waits longer gets the menu."""
 
-_EFI = {
-    "x86_64": Firmware.UEFI_X64,
-    "i386": Firmware.UEFI_IA32,
-    "arm64": Firmware.UEFI_ARM64,
-    "arm32": Firmware.UEFI_ARM32,
-    "riscv64": Firmware.UEFI_RISCV64,
-    "loong64": Firmware.UEFI_LOONG64,
-}
-"""iPXE's `${buildarch}` on the platform `efi`."""
+Language = Literal["ipxe", "grub"]
 
-
-def firmware_named(platform: str | None, buildarch: str | None) -> Firmware | None:
-    """Name the firmware that iPXE's `${platform}` and `${buildarch}` tell of; None: not known."""
-    if platform == "pcbios":
-        return Firmware.BIOS
-    return _EFI.get(buildarch or "") if platform == "efi" else None
+SCRIPT_NAMES: dict[Language, str] = {"ipxe": "boot.ipxe", "grub": "grub.cfg"}
+"""What the timeline calls the script of a loader."""
 
 
 class Asker(msgspec.Struct, frozen=True, kw_only=True):
     """The machine that asks for its script."""
 
+    language: Language
     facts: RequestFacts
     mac: MACAddress | None
     """What it is, beyond what it says; None: not proven."""
@@ -52,11 +43,11 @@ class Asker(msgspec.Struct, frozen=True, kw_only=True):
     """A HEAD: nothing may change by it."""
 
 
-async def boot_script(request: web.Request) -> web.Response:
+async def boot_script(request: web.Request, language: Language = "ipxe") -> web.Response:
     """Answer what this machine boots. Whatever fails here, it gets a menu."""
     catalog = request.app[CATALOG]
     snapshot = catalog.snapshots.snapshot
-    asker = _asker(request, catalog)
+    asker = _asker(request, language, catalog)
     server = Server(
         address=asker.facts.server_address, http_port=snapshot.http_port, catalog_answers=True
     )
@@ -66,7 +57,7 @@ async def boot_script(request: web.Request) -> web.Response:
         # Whatever it is, a machine in front of a black screen is the worse answer.
         catalog.telemetry.internal_error("boot_script")
         log.exception("boot script made without what is known of the machine", mac=asker.mac)
-        text = render_plan(make_plan(snapshot, None, asker.firmware), server, snapshot)
+        text = _render(asker, make_plan(snapshot, None, asker.firmware), snapshot, server)
     body = text.encode()
     if not asker.is_question:
         catalog.metrics.sent_bytes.labels(FileClass.MENU).inc(len(body))
@@ -74,18 +65,20 @@ async def boot_script(request: web.Request) -> web.Response:
     return web.Response(body=body, content_type="text/plain", headers={"Cache-Control": "no-store"})
 
 
-def _asker(request: web.Request, catalog: Catalog) -> Asker:
+def _asker(request: web.Request, language: Language, catalog: Catalog) -> Asker:
     facts = catalog.clients.facts(request)
     query = request.query
-    claimed = query.get("mac")
+    # GRUB that does not know its MAC leaves the word empty: that says nothing, either.
+    claimed = query.get("mac") or None
     mac = catalog.clients.proven(facts.client_ip, claimed)
     if mac is None:
         catalog.metrics.unproven.inc()
         log.debug("machine not proven", client=str(facts.client_ip), mac=claimed)
     return Asker(
+        language=language,
         facts=facts,
         mac=mac,
-        firmware=firmware_named(query.get("platform"), query.get("buildarch")),
+        firmware=firmware_under(query.get("platform"), query.get("buildarch")),
         chose_local_disk=query.get("selected") == LOCAL_DISK,
         is_question=request.method != "GET",
     )
@@ -98,7 +91,11 @@ async def _script_for(asker: Asker, catalog: Catalog, snapshot: Snapshot, server
     if asker.chose_local_disk:
         _note(asker, catalog, Step.SCRIPT, LOCAL_DISK)
         log.info("local disk chosen", mac=asker.mac, client=str(asker.facts.client_ip))
-        return render_local_disk(snapshot)
+        return _render_local_disk(asker, snapshot)
+    if before is None and asker.mac is not None and _is_on_its_way_to_disk(catalog, asker.mac):
+        _note(asker, catalog, Step.SCRIPT, LOCAL_DISK)
+        log.info("local disk chosen before", mac=asker.mac, client=str(asker.facts.client_ip))
+        return _render_local_disk(asker, snapshot)
     _note(asker, catalog, Step.SCRIPT)
     machine = snapshot.machine(asker.mac)
     boot = timeline.current(asker.mac) if asker.mac is not None else None
@@ -118,7 +115,54 @@ async def _script_for(asker: Asker, catalog: Catalog, snapshot: Snapshot, server
         boot_once=armed is not None,
         snapshot=snapshot.version,
     )
-    return render_plan(plan, server, snapshot, machine.kernel_args if machine else "")
+    kernel_args = machine.kernel_args if machine is not None else ""
+    vendor = _vendor(boot, snapshot)
+    return _render(asker, plan, snapshot, server, kernel_args=kernel_args, vendor=vendor)
+
+
+def _render(
+    asker: Asker,
+    plan: Plan,
+    snapshot: Snapshot,
+    server: Server,
+    *,
+    kernel_args: str = "",
+    vendor: str = grub.PACKAGED_VENDOR,
+) -> str:
+    match asker.language:
+        case "ipxe":
+            return ipxe.render_plan(plan, server, snapshot, kernel_args)
+        case "grub":
+            return grub.render_plan(plan, server, snapshot, kernel_args, vendor)
+
+
+def _render_local_disk(asker: Asker, snapshot: Snapshot) -> str:
+    render = {"ipxe": ipxe.render_local_disk, "grub": grub.render_local_disk}[asker.language]
+    return render(snapshot)
+
+
+def _vendor(boot: Boot | None, snapshot: Snapshot) -> str:
+    """Name the vendor of the GRUB that asks: of the image that its loader came from, or ours.
+
+    GRUB asks where its builder told it to, not beside itself: only the timeline knows.
+    """
+    loaders = [s for s in boot.steps if s.step is Step.LOADER] if boot is not None else []
+    image = loaders[-1].image if loaders else None
+    signers = (t.signed_by for t in snapshot.targets.values() if t.image == image and t.chains)
+    return next((signer for signer in signers if signer), grub.PACKAGED_VENDOR)
+
+
+def _is_on_its_way_to_disk(catalog: Catalog, mac: MACAddress) -> bool:
+    """Tell whether firmware that left for the disk tries another network option before it.
+
+    It would only lead to the same menu again. A machine that was switched on anew asks by the
+    option that it asked by first, and that is a new boot.
+    """
+    timeline = catalog.journal.timeline
+    boot = timeline.latest(mac)
+    if boot is None or boot.closed is None or not timeline.left_for_disk(mac, time.time()):
+        return False
+    return any(s.is_firmware_discover and s.at > boot.closed for s in boot.steps)
 
 
 def _note(asker: Asker, catalog: Catalog, step: Step, detail: str = "") -> None:
@@ -130,7 +174,7 @@ def _note(asker: Asker, catalog: Catalog, step: Step, detail: str = "") -> None:
         mac=asker.mac or asker.facts.mac,
         ip=asker.facts.client_ip,
         firmware=asker.firmware,
-        path="boot.ipxe",
+        path=SCRIPT_NAMES[asker.language],
         transport="http",
         detail=detail,
     )

@@ -32,7 +32,7 @@ async def tree_file(request: web.Request) -> web.StreamResponse:
         log.debug("not found", path=found.path, client=request.remote, reason=str(found.reason))
         return plain(404, found.reason)
     if found.script == "first":
-        return await boot_script(request)
+        return await boot_script(request, "grub" if found.language == "grub" else "ipxe")
     match found.content:
         case Text(data=data):
             return _text(request, found, facts, data)
