@@ -44,7 +44,7 @@ def boots(
         print_collection(found)
         return
     print_table(
-        ("ID", "STARTED", "MAC", "FIRMWARE", "IMAGE", "LAST STEP", "OUTCOME"),
+        ("ID", "STARTED", "MAC", "FIRMWARE", "IMAGE", "LAST STEP", "OUTCOME", "NOTE"),
         [_row(read(item, BootDocument)) for item in found.items],
         none="no machine has booted from here yet",
     )
@@ -62,12 +62,14 @@ def _follow(mac: MACAddress | None, *, json: bool) -> None:
 
 
 def _row(boot: BootDocument) -> tuple[str | None, ...]:
+    ours = [step for step in boot.steps if step.is_ours]
     return (
         boot.id,
         moment(boot.started),
         boot.mac,
         boot.firmware,
         boot.image,
-        step_text(boot.steps[-1]) if boot.steps else None,
+        step_text(ours[-1]) if ours else None,
         ending(boot),
+        "; ".join(dict.fromkeys(step.note for step in boot.steps if step.note)),
     )

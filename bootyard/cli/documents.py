@@ -9,6 +9,7 @@ import msgspec
 
 from bootyard.cli.failure import CommandFailed
 from bootyard.model.document import DocumentInvalid, decode
+from bootyard.model.events import OTHER_SERVER
 
 T = TypeVar("T")
 
@@ -63,6 +64,14 @@ class BootOnceDocument(msgspec.Struct, frozen=True):
         return self.state in {"armed", "bound"}
 
 
+class LearnedDocument(msgspec.Struct, frozen=True):
+    """What the catalog concluded from a machine's boots."""
+
+    offer: str | None = None
+    secure_boot: str | None = None
+    dead_ends: tuple[str, ...] = ()
+
+
 class MachineDocument(msgspec.Struct, frozen=True):
     """A machine that the catalog knows."""
 
@@ -76,6 +85,7 @@ class MachineDocument(msgspec.Struct, frozen=True):
     offer: str | None = None
     secure_boot: bool | None = None
     boot_once: BootOnceDocument | None = None
+    learned: LearnedDocument = LearnedDocument()
     state: str | None = None
     last_boot: str | None = None
 
@@ -90,6 +100,13 @@ class StepDocument(msgspec.Struct, frozen=True):
     outcome: str | None = None
     path: str | None = None
     transport: str | None = None
+    strategy: str | None = None
+    note: str | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is about us, and not what another server on the network did."""
+        return self.outcome != OTHER_SERVER
 
 
 class BootDocument(msgspec.Struct, frozen=True):

@@ -30,6 +30,12 @@ COLUMNS = (
 )
 
 
+INFERENCE = (
+    "Secure Boot is an inference from what these machines did (probable: they left an unsigned"
+    " loader; confirmed: and then started the signed ones);"
+    " `bootyard machine set MAC --secure-boot on|off` says it instead."
+)
+
 SECURE_BOOT = {"on": True, "off": False, AUTO: None}
 
 
@@ -40,10 +46,9 @@ def list_machines(json: JSON = False) -> None:
     if json:
         print_collection(found)
         return
-    print_table(
-        COLUMNS,
-        [_row(read(item, MachineDocument)) for item in found.items],
-        none="there are no machines yet; one appears when it is set, or boots from the network",
+    print_machines(
+        [read(item, MachineDocument) for item in found.items],
+        none="there are no machines yet; `bootyard machine set MAC` makes one",
     )
 
 
@@ -113,7 +118,7 @@ def set_machine(
     if json:
         print_json(document)
     else:
-        print_table(COLUMNS, [_row(read(document, MachineDocument))], none="")
+        print_machines([read(document, MachineDocument)], none="")
 
 
 @app.command("boot-once")
@@ -151,6 +156,32 @@ def remove_machine(mac: MAC, json: JSON = False) -> None:
         print(f"{mac} is forgotten")
 
 
+def print_machines(machines: list[MachineDocument], none: str) -> None:
+    """Print machines as a table, or the sentence `none`."""
+    print_table(COLUMNS, [_row(machine) for machine in machines], none)
+    if any(_is_inferred(machine) for machine in machines):
+        print(INFERENCE)
+
+
+def _is_inferred(machine: MachineDocument) -> bool:
+    return machine.secure_boot is None and machine.learned.secure_boot is not None
+
+
+def _concluded(word: str | None) -> str | None:
+    return None if word is None else f"{word} (learned)"
+
+
+def _loader(machine: MachineDocument) -> str | None:
+    left = f"not {', '.join(machine.learned.dead_ends)}" if machine.learned.dead_ends else None
+    return " ".join(filter(None, (machine.loader, _concluded(left)))) or None
+
+
+def _secure_boot(machine: MachineDocument) -> str | None:
+    if machine.secure_boot is not None:
+        return "on" if machine.secure_boot else "off"
+    return _concluded(machine.learned.secure_boot)
+
+
 def _variable(text: str) -> tuple[str, str | None]:
     name, equals, value = text.partition("=")
     if not name or not equals:
@@ -166,9 +197,9 @@ def _row(machine: MachineDocument) -> tuple[str | None, ...]:
         machine.target,
         f"{once.target} ({once.state})" if once and once.is_ahead else None,
         machine.firmware,
-        machine.loader,
-        machine.offer,
-        None if machine.secure_boot is None else "on" if machine.secure_boot else "off",
+        _loader(machine),
+        machine.offer or _concluded(machine.learned.offer),
+        _secure_boot(machine),
         machine.state,
         " ".join(machine.tags),
         machine.kernel_args,

@@ -79,13 +79,20 @@ def boot_line(boot: BootDocument) -> str:
 
 
 def step_text(step: StepDocument) -> str:
-    """Write one step: `offered 0.01`, `loader 285 kB 0.1 s`, `kernel timeout`."""
+    """Write one step: `offered 0.01 (menu)`, `loader 285 kB 0.1 s`, `kernel timeout`.
+
+    In brackets is what is special: a strategy that is not the usual one, another server's offer.
+    """
     parts = [step.step]
     if step.bytes is not None:
         parts += [size(step.bytes), duration(step.seconds)]
     elif step.step in STEPS_WITH_TIME and step.at is not None:
         parts.append(f"{step.at:.2f}")
-    if step.outcome and step.outcome != "complete":
+    if not step.is_ours:
+        parts.append(f"({step.note or 'by another server'})")
+    elif step.note:
+        parts.append(f"({step.strategy or step.note})")
+    if step.is_ours and step.outcome and step.outcome != "complete":
         parts.append(step.outcome)
     return " ".join(filter(None, parts))
 

@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 
+import msgspec
 from aiohttp import ClientSession, TCPConnector, web
 
 from bootyard.boot.tree import BootTree
+from bootyard.model.document import encode
 from bootyard.model.mac import MACAddress
-from bootyard.model.snapshot import Fingerprint, Image, Root, Slice
+from bootyard.model.snapshot import Fingerprint, Image, Learned, Root, Slice
 from bootyard.runtime.lifecycle import Service
 from bootyard.runtime.settings import Settings
 from services.catalog.http.routes import make_app
@@ -102,6 +104,14 @@ class Running:
         value = self.service.telemetry.registry.get_sample_value(name, labels)
         assert value is not None, (name, labels)
         return value
+
+    def learn(self, learned: dict[MACAddress, Learned]) -> None:
+        """Let a snapshot tell what was learned of machines."""
+        snapshot = msgspec.structs.replace(
+            self.service.snapshots.snapshot,
+            learned={str(mac): msgspec.Raw(encode(known)) for mac, known in learned.items()},
+        )
+        self.service.snapshots.adopt(BootTree(snapshot))
 
     def serve_slice(self, name: str, path: Path, extents: tuple[tuple[int, int], ...]) -> None:
         """Put a slice of a file in IMAGES_DIR into the boot tree as `images/sliced/NAME`."""

@@ -2,17 +2,22 @@
 
 import io
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 
+from bootyard.model.architecture import Firmware
+from bootyard.model.events import OTHER_SERVER, BootEvent, OfferStage, Step
 from bootyard.model.loaders import LoaderName, OfferStrategy
+from bootyard.model.snapshot import Learned
 from services.catalog.http.guard import host_name, load_admin_token
 from tests.catalog.http_catalog import (
     NUC,
     NUC_IP,
+    PI,
     PI_IP,
     TOKEN,
     Running,
@@ -143,7 +148,7 @@ async def test_a_machine_from_first_word_to_last(catalog: Running) -> None:
         "offer": None,
         "secure_boot": None,
         "boot_once": None,
-        "learned": {"offer": None, "secure_boot": None},
+        "learned": {"offer": None, "secure_boot": None, "dead_ends": []},
         "state": "idle",
         "last_boot": None,
         "variables": {"disk": "/dev/sda"},
@@ -188,6 +193,22 @@ async def test_a_loader_must_fit_what_the_machine_was_seen_with(catalog: Running
         catalog, "PATCH", f"{V1}/machines/{NUC}", {"loader": "undionly"}, status=409
     )
     assert "firmware uefi-x64 cannot run undionly" in problem["detail"]
+
+
+async def test_what_was_learned_of_a_machine(catalog: Running) -> None:
+    path = f"{V1}/machines/{NUC}"
+    await ask(catalog, "PUT", path, {"name": "nuc-3"}, status=201)
+    learned = Learned(
+        offer=OfferStrategy.MENU, secure_boot="probable", dead_ends=(LoaderName.SNPONLY,)
+    )
+    catalog.learn({NUC: learned, PI: learned})
+    assert (await ask(catalog, "GET", path))["learned"] == {
+        "offer": "menu",
+        "secure_boot": "probable",
+        "dead_ends": ["snponly"],
+    }
+    known = (await ask(catalog, "GET", f"{V1}/machines"))["items"]
+    assert [machine["mac"] for machine in known] == [NUC], "nobody registered the other"
 
 
 async def test_variables_may_be_secrets(catalog: Running) -> None:
@@ -395,6 +416,43 @@ async def test_boots(catalog: Running) -> None:
     assert kernel.keys() == {"step", "at", "seconds", "bytes", "path", "transport"}
     assert (kernel["step"], kernel["bytes"]) == ("kernel", 300_000)
     assert await ask(catalog, "GET", f"{V1}/boots/b-1") == first
+
+
+def offered(
+    sequence: int,
+    strategy: OfferStrategy | None = None,
+    *,
+    outcome: str = "",
+    detail: str = "",
+) -> BootEvent:
+    return BootEvent(
+        service="proxydhcp",
+        run="r",
+        sequence=sequence,
+        time=time.time(),
+        step=Step.OFFERED,
+        mac=NUC,
+        firmware=Firmware.UEFI_X64,
+        stage=OfferStage.ROM if strategy else None,
+        strategy=strategy,
+        outcome=outcome,
+        detail=detail,
+    )
+
+
+async def test_offers_of_us_and_of_others(catalog: Running) -> None:
+    detail = "192.0.2.66 also offers pxelinux.0 to this machine"
+    for event in (
+        offered(1, OfferStrategy.COMPATIBLE),
+        offered(2, outcome=OTHER_SERVER, detail=detail),
+        offered(3, OfferStrategy.DIRECT),
+    ):
+        catalog.catalog.journal.observe(event)
+    boot = (await ask(catalog, "GET", f"{V1}/boots"))["items"][0]
+    steps = {step.get("strategy"): step for step in boot["steps"]}
+    assert steps["compatible"].keys() == {"step", "at", "strategy"}
+    assert "not the usual way for uefi-x64" in steps["direct"]["note"]
+    assert (steps[None]["outcome"], steps[None]["note"]) == ("other_server", detail)
 
 
 async def test_boots_in_pages(catalog: Running) -> None:

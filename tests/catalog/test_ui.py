@@ -1,13 +1,18 @@
 """The page: what it shows, what it escapes, and what it tells browsers."""
 
+import time
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from bootyard.model.events import BootEvent, Step
+from bootyard.model.events import OTHER_SERVER, BootEvent, Step
+from bootyard.model.loaders import LoaderName, OfferStrategy
+from bootyard.model.snapshot import Learned, SubnetRule
 from services.catalog.http.ui import ENVIRONMENT
+from services.catalog.machines import MachineChange
+from services.catalog.policy import PolicyChange
 from tests.catalog.http_catalog import (
     NUC,
     NUC_IP,
@@ -84,6 +89,50 @@ async def test_images_machines_and_boots(tmp_path: Path) -> None:
     assert "under way" in shown.text
     assert "images/debian-12/linux" in shown.text
     assert not shown.tags & {"script", "form", "iframe"}
+
+
+async def test_how_machines_boot_and_the_policy(tmp_path: Path) -> None:
+    async with running_catalog(tmp_path) as running:
+        await running.catalog.machines.set(NUC, MachineChange(loader=LoaderName.GRUB))
+        await running.catalog.machines.set_policy(
+            PolicyChange(
+                secure_boot="always",
+                deny=("52:54:00:00:00:09",),
+                subnets=(SubnetRule(network="198.51.100.0/24", max_block_size=1300, tries=8),),
+            )
+        )
+        await running.script(PI_IP)
+        running.learn({PI: Learned(secure_boot="probable", offer=OfferStrategy.MENU)})
+        shown = await page(running)
+    assert "loader grub: pinned" in shown.text
+    assert "Secure Boot probably refuses unsigned loaders" in shown.text
+    assert "concluded from its boots" in shown.text
+    assert f"bootyard machine set {PI} --secure-boot off" in shown.text
+    assert "offer menu: it took one before" in shown.text
+    assert "for every machine" in shown.text
+    assert "52:54:00:00:00:09" in shown.text
+    assert "blocks of at most 1300 bytes, 8 tries" in shown.text
+
+
+async def test_another_servers_offer_is_a_note(tmp_path: Path) -> None:
+    async with running_catalog(tmp_path) as running:
+        await running.script(NUC_IP, NUC)
+        running.catalog.journal.observe(
+            BootEvent(
+                service="proxydhcp",
+                run="r",
+                sequence=1,
+                time=time.time(),
+                step=Step.OFFERED,
+                mac=NUC,
+                outcome=OTHER_SERVER,
+                detail=f"192.0.2.66 also offers {EVIL} to this machine",
+            )
+        )
+        shown = await page(running)
+    assert f"192.0.2.66 also offers {EVIL} to this machine" in shown.text
+    assert "· other_server" not in shown.text
+    assert "img" not in shown.tags
 
 
 async def test_text_of_others_is_text(tmp_path: Path) -> None:

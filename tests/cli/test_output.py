@@ -101,6 +101,19 @@ def test_printable(text: str, shown: str) -> None:
         (StepDocument("kernel", at=5.0, outcome="not_found"), "kernel not_found"),
         (StepDocument("script", at=4.4), "script"),
         (StepDocument("system_up", at=60.0), "system_up"),
+        (StepDocument("offered", at=0.01, strategy="compatible"), "offered 0.01"),
+        (
+            StepDocument("offered", at=0.01, strategy="menu", note="as a boot menu, which is not"),
+            "offered 0.01 (menu)",
+        ),
+        (
+            StepDocument("acked", at=0.02, outcome="other_server", note="192.0.2.66 offers too"),
+            "acked 0.02 (192.0.2.66 offers too)",
+        ),
+        (
+            StepDocument("offered", at=0.02, outcome="other_server"),
+            "offered 0.02 (by another server)",
+        ),
     ],
 )
 def test_step(step: StepDocument, text: str) -> None:

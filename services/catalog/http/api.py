@@ -182,6 +182,7 @@ def _machine_view(request: web.Request, record: MachineRecord) -> MachineView:
         record,
         catalog.states.state(record.mac),
         catalog.journal.timeline.latest(record.mac),
+        catalog.snapshots.snapshot.learned_of(record.mac),
         with_variables=has_token(request),
     )
 

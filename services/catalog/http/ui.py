@@ -14,26 +14,12 @@ from services.catalog.boots.boot import Boot
 from services.catalog.http.context import CATALOG, Catalog
 from services.catalog.http.problems import Problem
 from services.catalog.http.views import BootView, boot_view, time_text
+from services.catalog.http.words import OUTCOMES, how_it_boots, policy_lines
 from services.catalog.machines import MachineRecord
 
 HERE = Path(__file__).parent
 SHOWN_BOOTS = 20
 STATIC_TYPES = {"bootyard.css": "text/css", "icon.svg": "image/svg+xml"}
-OUTCOMES = {
-    BootOutcome.RUNNING: "started",
-    BootOutcome.INSTALLED: "installed",
-    BootOutcome.LOCAL_DISK: "went to its local disk",
-    BootOutcome.MENU_ONLY: "stopped at the menu",
-    BootOutcome.STOPPED_OFFER: "took no answer to its DHCP request",
-    BootOutcome.STOPPED_4011: "stopped after port 4011",
-    BootOutcome.STOPPED_LOADER: "stopped after the boot loader",
-    BootOutcome.SECURE_BOOT: "refused by Secure Boot",
-    BootOutcome.STOPPED_SCRIPT: "stopped after the boot script",
-    BootOutcome.STOPPED_KERNEL: "stopped at the kernel",
-    BootOutcome.STOPPED_INITRD: "stopped at the initrd",
-    BootOutcome.SILENT: "got no answer",
-    BootOutcome.DENIED: "denied by the policy",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +31,8 @@ class MachineRow:
     target: str | None
     armed: str | None
     state: MachineState
+    how: tuple[str, ...]
+    """What is pinned, and what is concluded, about how it boots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +84,7 @@ async def page(request: web.Request) -> web.Response:
         token_is_set=catalog.settings.admin_token is not None,
         machines=_machine_rows(catalog, records),
         boots=[_boot_row(boot, names.get(boot.mac)) for boot in boots],
+        policy=policy_lines(await catalog.machines.policy()),
         readiness=catalog.telemetry.readiness(),
         snapshot=catalog.snapshots.snapshot,
     )
@@ -132,14 +121,17 @@ def _machine_row(catalog: Catalog, mac: MACAddress, record: MachineRecord | None
         target=record.machine.target if record else None,
         armed=armed,
         state=catalog.states.state(mac),
+        how=how_it_boots(
+            mac, record.machine if record else None, catalog.snapshots.snapshot.learned_of(mac)
+        ),
     )
 
 
 def _boot_row(boot: Boot, name: str | None) -> BootRow:
-    under_way = boot.is_open and not boot.counted
+    is_undecided = boot.is_open and not boot.counted and boot.outcome is BootOutcome.RUNNING
     return BootRow(
         boot=boot_view(boot),
         name=name,
         is_open=boot.is_open,
-        outcome="under way" if under_way else OUTCOMES[boot.outcome],
+        outcome="under way" if is_undecided else OUTCOMES[boot.outcome],
     )

@@ -1,6 +1,7 @@
 """What the API says about things: the JSON shapes that other people's scripts rely on."""
 
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 
@@ -8,8 +9,10 @@ from bootyard.model.architecture import Firmware
 from bootyard.model.events import BootOutcome, MachineState, Step
 from bootyard.model.loaders import LoaderName, OfferStrategy
 from bootyard.model.mac import MACAddress
-from bootyard.model.snapshot import BootTarget, TargetKind
+from bootyard.model.snapshot import BootTarget, Learned, TargetKind
 from services.catalog.boots.boot import Boot, BootStep
+from services.catalog.boots.verdict import verdict
+from services.catalog.http.words import step_note
 from services.catalog.library.image import LibraryImage
 from services.catalog.machines import MachineRecord
 
@@ -56,10 +59,12 @@ class BootOnceView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LearnedView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a machine's own behaviour told."""
+    """What is concluded from a machine's own behaviour; what its operator says goes before it."""
 
-    offer: str | None = None
-    secure_boot: bool | None = None
+    offer: OfferStrategy | None = None
+    secure_boot: Literal["probable", "confirmed"] | None = None
+    dead_ends: tuple[LoaderName, ...] = ()
+    """Loaders that led nowhere lately."""
 
 
 class MachineView(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +87,7 @@ class MachineView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A step of a boot; `outcome` only when it went wrong."""
+    """A step of a boot; `outcome` only when it went wrong or was not ours."""
 
     step: Step
     at: float
@@ -91,7 +96,10 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bytes: int | None = None
     path: str | None = None
     transport: str | None = None
+    strategy: OfferStrategy | None = None
     outcome: str | None = None
+    note: str | None = None
+    """What is special about it, for people."""
 
 
 class BootView(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +151,12 @@ def target_view(target: BootTarget) -> TargetView:
 
 
 def machine_view(
-    record: MachineRecord, state: MachineState, last_boot: Boot | None, *, with_variables: bool
+    record: MachineRecord,
+    state: MachineState,
+    last_boot: Boot | None,
+    learned: Learned,
+    *,
+    with_variables: bool,
 ) -> MachineView:
     """Show a machine, with what is known from its last boot."""
     machine, armed = record.machine, record.boot_once
@@ -162,7 +175,9 @@ def machine_view(
         else BootOnceView(
             target=armed.target, expires_at=time_text(armed.expires_at), state=armed.state
         ),
-        learned=LearnedView(),
+        learned=LearnedView(
+            offer=learned.offer, secure_boot=learned.secure_boot, dead_ends=learned.dead_ends
+        ),
         state=state,
         last_boot=last_boot.id if last_boot else None,
         variables=record.variables if with_variables else msgspec.UNSET,
@@ -178,19 +193,22 @@ def boot_view(boot: Boot) -> BootView:
         image=boot.image,
         started=time_text(boot.started),
         outcome=boot.outcome,
-        steps=tuple(_step_view(step, boot.started) for step in boot.steps),
+        steps=tuple(_step_view(step, boot) for step in boot.steps),
+        verdict=verdict(boot),
     )
 
 
-def _step_view(step: BootStep, started: float) -> StepView:
+def _step_view(step: BootStep, boot: Boot) -> StepView:
     return StepView(
         step=step.step,
-        at=round(step.at - started, 3),
+        at=round(step.at - boot.started, 3),
         seconds=step.seconds,
         bytes=step.bytes,
         path=step.path,
         transport=step.transport,
+        strategy=step.strategy,
         outcome=None if step.is_complete else step.outcome,
+        note=step_note(step, boot.firmware),
     )
 
 
