@@ -58,8 +58,9 @@ class Bench:
         policy: Policy | None = None,
         machine: Machine | None = None,
         learned: Learned | None = None,
+        state: Snapshot | None = None,
     ) -> None:
-        holder = SnapshotHolder(snapshot(policy, machine, learned))
+        holder = SnapshotHolder(state or snapshot(policy, machine, learned))
         self.telemetry = Telemetry("proxydhcp", holder)
         sender = EventSender("proxydhcp", Store(None, self.telemetry))
         self.events: list[BootEvent] = []
