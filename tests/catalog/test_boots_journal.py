@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +10,24 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from bootyard.model.events import BootOutcome, Step
+from bootyard.model.loaders import LoaderName, OfferStrategy
 from bootyard.model.mac import MACAddress
+from bootyard.model.snapshot import Learned
 from services.catalog.boots import learned, storage
 from services.catalog.boots.boot import Boot, boot_number
 from services.catalog.boots.journal import BootJournal
 from services.catalog.database import Database
 from services.catalog.metrics import BootMetrics
-from tests.catalog.test_boots_timeline import MAC, OTHER, TARGETS, event, initrd, kernel
+from tests.catalog.images import Clock
+from tests.catalog.test_boots_timeline import (
+    MAC,
+    OTHER,
+    SNPONLY,
+    TARGETS,
+    event,
+    initrd,
+    kernel,
+)
 
 NOW = 10_000.0
 
@@ -27,6 +38,7 @@ class Journals:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.faults: list[str] = []
+        self.clock = Clock(NOW)
         self.start()
 
     def start(self) -> BootJournal:
@@ -37,7 +49,7 @@ class Journals:
             BootMetrics(self.registry),
             lambda: TARGETS,
             self.faults.append,
-            lambda: NOW,
+            self.clock,
         )
         return self.journal
 
@@ -131,6 +143,81 @@ async def test_silent_boots_are_closed_while_it_runs(journals: Journals) -> None
     finally:
         keeping.cancel()
     assert journals.counted(BootOutcome.STOPPED_LOADER) == 1
+
+
+def fetch_the_loader(journal: BootJournal) -> None:
+    journal.observe(event("discovered", NOW - 5))
+    journal.observe(event("loader", NOW - 1, path=SNPONLY, outcome="complete"))
+
+
+async def until(claim: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not claim():
+            await asyncio.sleep(0.02)
+
+
+async def test_silence_teaches_while_it_runs_and_outlives_a_restart(journals: Journals) -> None:
+    journal, urgent = journals.journal, list[float]()
+    journal.on_urgent(lambda: urgent.append(journals.clock.now))
+    fetch_the_loader(journal)
+    keeping = asyncio.create_task(journal.keep())
+    try:
+        journals.clock.now += 14
+        await until(lambda: journal._to_save.is_set() is False)
+        assert journal.learned == {}
+        journals.clock.now += 2
+        await until(lambda: bool(urgent))
+    finally:
+        keeping.cancel()
+    assert urgent == [NOW + 16]
+    assert journal.learned == {MAC: Learned(secure_boot="probable")}
+    boot = await journal.find(1)
+    assert boot is not None
+    assert boot.outcome is BootOutcome.SECURE_BOOT
+    assert journals.restart().learned == {MAC: Learned(secure_boot="probable")}
+
+
+async def test_what_happened_while_the_catalog_was_away_is_waited_for(journals: Journals) -> None:
+    fetch_the_loader(journals.journal)
+    await journals.journal.save()
+    journals.clock.now += 3600
+    journal = journals.restart()
+    journal._review()
+    assert journal.learned == {}, "the script's event may be the next one in the stream"
+    journals.clock.now += 16
+    journal._review()
+    assert journal.learned[MAC].secure_boot == "probable"
+
+
+async def test_what_was_learned_and_cannot_be_saved_is_saved_later(
+    journals: Journals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    offered = event("offered", 1, stage="rom", strategy=OfferStrategy.MENU, detail=SNPONLY)
+    journals.journal.observe(offered)
+    journals.journal.observe(event("loader", 4, path=SNPONLY, outcome="complete"))
+    with monkeypatch.context() as patched:
+        patched.setattr(learned, "save", full)
+        await journals.journal.save()
+    assert journals.journal.learned[MAC].offer is OfferStrategy.MENU
+    await journals.journal.save()
+    assert journals.restart().learned[MAC].offer is OfferStrategy.MENU
+
+
+async def test_only_the_latest_lesson_is_written(journals: Journals) -> None:
+    journal = journals.journal
+    fetch_the_loader(journal)
+    journal.observe(event("discovered", NOW))
+    journals.clock.now += 3
+    journal._review()
+    assert journal.learned[MAC].dead_ends == (LoaderName.SNPONLY,)
+    journal.observe(event("loader", NOW + 1, path=SNPONLY, outcome="complete"))
+    journal.observe(event("script", NOW + 2))
+    assert MAC not in journal.learned
+    await journal.save()
+    assert journals.restart().learned == {}
 
 
 async def test_who_watches_is_told_of_kernels_and_changes(journals: Journals) -> None:

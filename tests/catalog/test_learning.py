@@ -1,16 +1,26 @@
 """What is learned of machines: sequences of real boots, and what must never be concluded."""
 
+from collections.abc import Callable
 from itertools import count
+from random import Random
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from bootyard.model.architecture import Firmware
+from bootyard.boot.choice import BootOffer, Silence, choose
+from bootyard.boot.client import BootClient, ClientKind, RecentBoot
+from bootyard.model.architecture import ClientArchitecture, Firmware
+from bootyard.model.document import decode, encode
 from bootyard.model.events import BootEvent, BootOutcome, OfferStage, Step
 from bootyard.model.loaders import LoaderName, OfferStrategy
 from bootyard.model.mac import MACAddress
-from bootyard.model.snapshot import LOCAL_DISK, Learned
+from bootyard.model.snapshot import LOCAL_DISK, Learned, Root, Slice, Snapshot
+from services.catalog.boots import learning as room
 from services.catalog.boots.boot import Boot
-from services.catalog.boots.learning import REVIEW_SECONDS, Change, Learning
+from services.catalog.boots.learning import REVIEW_SECONDS, Change, Evidence, Learning
 from services.catalog.boots.timeline import Timeline
 from services.catalog.boots.verdict import verdict
 from tests.catalog.test_boots_timeline import MAC, TARGETS
@@ -23,6 +33,7 @@ GRUB = "loaders/uefi-x64/grubx64.efi"
 UNDIONLY = "loaders/bios/undionly.kpxe"
 PXELINUX = "loaders/bios/pxelinux.0"
 COMPATIBLE, DIRECT = OfferStrategy.COMPATIBLE, OfferStrategy.DIRECT
+Told = tuple[Callable[[float], list[BootEvent]], float, bool, Random]
 _sequence = count(1)
 
 
@@ -390,3 +401,171 @@ def test_an_event_that_came_late_takes_a_dead_end_back() -> None:
     catalog.hear(first_script(5.2), script(6))
     assert catalog.learned() == Learned(offer=COMPATIBLE)
     assert catalog.boots[1].outcome is not BootOutcome.SECURE_BOOT
+
+
+def test_what_is_learned_decides_the_next_offer() -> None:
+    """Another build, the signed chain, silence; and from the beginning after ten minutes."""
+    files = (SNPONLY, IPXE, SHIM, GRUB)
+    catalog, offered, at = Catalog(), list[str](), 0.0
+    while True:
+        offer = choice(catalog, files)
+        offered.append(offer.boot_file if isinstance(offer, BootOffer) else offer.reason.value)
+        if isinstance(offer, Silence):
+            break
+        catalog.tell(*switched_on(at, offer.boot_file), loader(at + 5, offer.boot_file))
+        at += 100
+        catalog.tell(event(at, "discovered", stage="rom")).wait_until(at + 62)
+        at += 70
+    assert offered == [SNPONLY, SHIM, IPXE, GRUB, "no_loader"]
+    assert "no loader led anywhere" in offer.detail
+    catalog.wait_until(at + 600)
+    offer = choice(catalog, files)
+    assert isinstance(offer, BootOffer)
+    assert offer.boot_file == SHIM, "never locked out; that it refused what is unsigned stays"
+
+
+def choice(catalog: Catalog, files: tuple[str, ...]) -> BootOffer | Silence:
+    """Choose for the machine by what is learned."""
+    content = Slice(root=Root.PACKAGED, path="loader", extents=((0, 1),))
+    snapshot = Snapshot(
+        epoch="e",
+        number=1,
+        http_port=8080,
+        loaders={path.removeprefix("loaders/"): content for path in files},
+        learned={MAC: msgspec.Raw(encode(catalog.learned()))},
+    )
+    client = BootClient(
+        mac=MAC,
+        firmware=Firmware.UEFI_X64,
+        kind=ClientKind.ROM,
+        architecture=ClientArchitecture.X64_UEFI,
+    )
+    return choose(client, RecentBoot(), snapshot)
+
+
+def test_a_restart_forgets_nothing_and_concludes_nothing_new() -> None:
+    catalog = Catalog().tell(*switched_on(0), loader(5), *switched_on(40)).wait_until(60)
+    evidence = decode(encode(catalog.learning.evidence(MAC)), Evidence)
+    assert evidence == catalog.learning.evidence(MAC)
+    again = Learning([(MAC, evidence)], catalog.now)
+    assert again.learned == {MAC: catalog.learned()}
+    assert again.review(catalog.now + 1) == ([], [])
+    later = Learning([(MAC, evidence)], START + 700)
+    assert later.learned[MAC].dead_ends == ()
+    assert later.learned[MAC].secure_boot == "probable"
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
+    catalog = Catalog().tell(*switched_on(0), loader(5), *switched_on(40)).wait_until(60)
+    assert catalog.learned().dead_ends
+    catalog.learning.review(START - 86_400)
+    assert catalog.learned().dead_ends == ()
+
+
+def test_what_is_learned_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_MACHINES", 3)
+    catalog = Catalog()
+    macs = [MACAddress(f"52:54:00:00:00:0{n}") for n in range(5)]
+    for at, mac in enumerate([*macs[:3], macs[0], *macs[3:]]):
+        events = [replace(known, mac=mac) for known in good_boot(at * 100)]
+        catalog.tell(*events)
+    assert set(catalog.learning.learned) == {macs[0], macs[3], macs[4]}
+    forgotten = [change.mac for change in catalog.changes if change.evidence is None]
+    assert forgotten == [macs[1], macs[2]]
+
+
+def bios_boot(at: float) -> list[BootEvent]:
+    """A BIOS loads undionly.kpxe, which asks for an address and its script itself."""
+    return [
+        *switched_on(at, UNDIONLY, Firmware.BIOS, strategy=DIRECT),
+        loader(at + 2, UNDIONLY),
+        event(at + 3, "discovered", stage="ipxe", firmware=Firmware.BIOS),
+        event(at + 6, "script", "boot.ipxe", transport="tftp", firmware=Firmware.BIOS),
+        script(at + 6.2),
+        *started(at + 8),
+    ]
+
+
+def rom_boot(at: float) -> list[BootEvent]:
+    """An iPXE in the card's ROM needs no loader."""
+    return [
+        event(at, "discovered", stage="ipxe", firmware=Firmware.BIOS),
+        event(at + 3, "script", "boot.ipxe", transport="tftp", firmware=Firmware.BIOS),
+        script(at + 3.1),
+        *started(at + 4),
+    ]
+
+
+def pxelinux_boot(at: float) -> list[BootEvent]:
+    """A pinned pxelinux: no script, a menu over TFTP."""
+    return [
+        *switched_on(at, PXELINUX, Firmware.BIOS, strategy=DIRECT),
+        loader(at + 2, PXELINUX),
+        loader(at + 2.1, "loaders/bios/ldlinux.c32"),
+        event(at + 2.2, "menu", "pxelinux.cfg/default", transport="tftp"),
+        *started(at + 9),
+    ]
+
+
+def disk_boot(at: float) -> list[BootEvent]:
+    """The menu's timeout leads to the disk, by way of HTTP Boot."""
+    return [
+        *good_boot(at)[:6],
+        script(at + 15, LOCAL_DISK),
+        event(at + 18, "discovered", stage="http", firmware=Firmware.HTTP_X64),
+        event(at + 18, "offered", stage="http", firmware=Firmware.HTTP_X64, detail=SNPONLY),
+        event(at + 23, "loader", SNPONLY, outcome="complete", transport="http"),
+        script(at + 24, LOCAL_DISK),
+    ]
+
+
+KINDS = (good_boot, signed_boot, bios_boot, rom_boot, pxelinux_boot, disk_boot)
+
+
+BOOTS = st.lists(
+    st.tuples(
+        st.sampled_from(KINDS),
+        st.floats(0.5, 4000),
+        st.booleans(),
+        st.randoms(use_true_random=False),
+    ),
+    max_size=6,
+)
+
+
+@settings(deadline=None)
+@given(BOOTS)
+def test_boots_that_succeed_say_nothing_against_a_loader(told: list[Told]) -> None:
+    """In time; or Redis was away, and what the other services saw comes when all is over."""
+    catalog = Catalog()
+    at = 0.0
+    for kind, pause, in_time, order in told:
+        events = kind(at)
+        if in_time:
+            catalog.tell(*events)
+        else:
+            own = [e for e in events if service(e) == "catalog"]
+            catalog.tell(*own).wait_until(at + 40).hear(*overtaking(events, order))
+        at = max(catalog.now, *(e.time for e in events)) - START + pause
+        catalog.wait_until(at)
+    catalog.wait_until(at + 300)
+    against = [known for known in catalog.history if known.secure_boot or known.dead_ends]
+    assert against == []
+
+
+def service(told: BootEvent) -> str:
+    """Who saw it."""
+    if told.step in {Step.DISCOVERED, Step.OFFERED, Step.ACKED}:
+        return "proxydhcp"
+    return "tftp" if told.transport == "tftp" else "catalog"
+
+
+def overtaking(events: list[BootEvent], order: Random) -> list[BootEvent]:
+    """Events of proxydhcp and of tftp, each in their order, and some of them twice."""
+    waiting = [[e for e in events if service(e) == name] for name in ("proxydhcp", "tftp")]
+    heard: list[BootEvent] = []
+    while any(waiting):
+        heard.append(order.choice([queue for queue in waiting if queue]).pop(0))
+        if order.random() < 0.2:
+            heard.append(heard[-1])
+    return heard
