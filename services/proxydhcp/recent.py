@@ -86,14 +86,9 @@ class RecentBoots:
 
         Without `xid`, for one that has come to confirm the last one.
         """
-        tried = self._tried.recall(mac)
-        strategy, ignored = None, 0
-        if tried is not None:
-            age = now - tried.at
-            if age <= FORGET_SECONDS or tried.worked:
-                strategy = tried.strategy
-            if SAME_TRY_SECONDS <= age <= FORGET_SECONDS and xid is not None:
-                ignored = TRIES if tried.leased else tried.ignored
+        strategy, ignored = self._way_of(mac, now)
+        if xid is None:
+            ignored = 0
         return RecentBoot(strategy=strategy, ignored=ignored, given=self._given_to(mac, xid, now))
 
     def note_offer(self, client: BootClient, offer: BootOffer, xid: int, now: float) -> None:
@@ -132,6 +127,18 @@ class RecentBoots:
             return False
         self._starting.note(mac, False)
         return True
+
+    def _way_of(self, mac: MACAddress, now: float) -> tuple[OfferStrategy | None, int]:
+        """Tell how firmware was offered a file last, and how often it left it."""
+        tried = self._tried.recall(mac)
+        if tried is None:
+            return None, 0
+        if tried.leased:
+            return tried.strategy, TRIES
+        age = now - tried.at
+        if age > FORGET_SECONDS:
+            return (tried.strategy if tried.worked else None), 0
+        return tried.strategy, 0 if age < SAME_TRY_SECONDS else tried.ignored
 
     def _note_tried(self, mac: MACAddress, strategy: OfferStrategy, now: float) -> None:
         tried = self._tried.recall(mac)
