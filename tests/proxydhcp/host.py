@@ -82,8 +82,8 @@ class Host:
         self.machines.append(machine)
         return machine
 
-    def start(self, **settings: str) -> None:
-        """Start the service and wait until it serves."""
+    def start(self, *through: str, ready: bool = True, **settings: str) -> None:
+        """Start the service, by a command that runs it, and wait until it serves."""
         environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "BOOTYARD_STATE_DIR": str(self._state),
@@ -93,13 +93,13 @@ class Host:
         }
         with self.log.open("wb") as log:
             self._service = subprocess.Popen(
-                entering(self.name, sys.executable, "-m", "services.proxydhcp"),
+                entering(self.name, *through, sys.executable, "-m", "services.proxydhcp"),
                 cwd=REPOSITORY,
                 env=environment,
                 stderr=log,
                 stdout=log,
             )
-        self.wait_for(lambda: self.get("/readyz")[0] == 200)
+        self.wait_for(lambda: self.get("/readyz")[0] in ({200} if ready else {200, 503}))
 
     def stop(self) -> int:
         """Stop the service as systemd and Docker do."""
