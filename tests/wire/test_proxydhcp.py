@@ -64,6 +64,33 @@ def test_boot_server_answers_where_it_was_asked(host: Host) -> None:
             assert 43 not in ack.options
 
 
+@pytest.mark.parametrize("kind", [MessageType.REQUEST, MessageType.INFORM])
+def test_discovery_by_broadcast_is_answered_to_the_machine_alone(
+    host: Host, kind: MessageType
+) -> None:
+    item = bytes.fromhex("470480420000ff")
+    for number, machine in enumerate(host.machines):
+        wire = machine.socket(BOOTPC)
+        asked = request(kind, mac=mac(number), ciaddr=machine.address, more={43: item})
+        wire.sendto(asked.to_bytes(), (BROADCAST, BOOTPS))
+        ack, source = receive(wire)
+        assert source == (f"10.{77 + number}.0.1", BOOTPS)
+        assert ack.message_type is MessageType.ACK
+        assert (ack.ciaddr, ack.options[43]) == (machine.address, item)
+        assert ack.file == b"loaders/uefi-x64/snponly.efi"
+        # A lease, or an entry of another server's menu, is none of ours.
+        wire.sendto(
+            request(kind, mac=mac(number), more={43: item, 50: machine.address.packed}).to_bytes(),
+            (BROADCAST, BOOTPS),
+        )
+        other = {43: bytes.fromhex("470400070000ff")}
+        wire.sendto(
+            request(kind, mac=mac(number), ciaddr=machine.address, more=other).to_bytes(),
+            (BROADCAST, BOOTPS),
+        )
+        assert hears_nothing(wire, 0.2)
+
+
 def test_boot_server_answers_the_packet_s_source_when_ciaddr_is_missing(host: Host) -> None:
     wire = host.machines[0].socket(50000)
     wire.sendto(request(MessageType.REQUEST).to_bytes(), ("10.77.0.1", BOOT_SERVER))
