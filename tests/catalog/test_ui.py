@@ -107,7 +107,8 @@ async def test_how_machines_boot_and_the_policy(tmp_path: Path) -> None:
     assert "loader grub: pinned" in shown.text
     assert "Secure Boot probably refuses unsigned loaders" in shown.text
     assert "concluded from its boots" in shown.text
-    assert f"bootyard machine set {PI} --secure-boot off" in shown.text
+    assert f"bootyard machine set {PI} --secure-boot on|off" in shown.text
+    assert "`" not in shown.text
     assert "offer menu: it took one before" in shown.text
     assert "for every machine" in shown.text
     assert "52:54:00:00:00:09" in shown.text
@@ -172,6 +173,11 @@ async def test_the_page_loads_only_its_own_files(empty: Running) -> None:
 async def test_the_page_is_not_for_other_names(empty: Running) -> None:
     async with empty.client() as client, client.get("/", headers={"Host": "evil.test"}) as got:
         assert got.status == 421
+
+
+def test_code_in_a_sentence_is_set_as_code() -> None:
+    shown = ENVIRONMENT.from_string("{{ text|marked }}").render(text="see `a <b>` & `c`")
+    assert shown == "see <code>a &lt;b&gt;</code> &amp; <code>c</code>"
 
 
 @pytest.mark.parametrize(

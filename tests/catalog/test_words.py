@@ -92,8 +92,8 @@ def test_notes(told: BootStep, firmware: Firmware | None, note: str | None) -> N
 
 
 def test_nothing_is_said_of_a_machine_that_nothing_is_known_of() -> None:
-    assert how_it_boots(MAC, None, Learned()) == ()
-    assert how_it_boots(MAC, Machine(mac=MAC, name="nuc"), Learned()) == ()
+    assert how_it_boots(MAC, None, Learned(), Policy()) == ()
+    assert how_it_boots(MAC, Machine(mac=MAC, name="nuc"), Learned(), Policy()) == ()
 
 
 def test_what_the_operator_says_goes_before_what_was_concluded() -> None:
@@ -101,7 +101,7 @@ def test_what_the_operator_says_goes_before_what_was_concluded() -> None:
         mac=MAC, loader=LoaderName.GRUB, offer=OfferStrategy.DIRECT, secure_boot=False
     )
     learned = Learned(offer=OfferStrategy.MENU, secure_boot="confirmed")
-    assert how_it_boots(MAC, machine, learned) == (
+    assert how_it_boots(MAC, machine, learned, Policy()) == (
         "loader grub: pinned",
         "offer direct: pinned",
         "Secure Boot off: said, not concluded",
@@ -111,11 +111,18 @@ def test_what_the_operator_says_goes_before_what_was_concluded() -> None:
 @pytest.mark.parametrize("how", ["probable", "confirmed"])
 def test_a_conclusion_says_that_it_is_one_and_how_to_override_it(how: str) -> None:
     learned = Learned(secure_boot=how, dead_ends=(LoaderName.SNPONLY, LoaderName.IPXE))  # type: ignore[arg-type]
-    secure_boot, dead_ends = how_it_boots(MAC, None, learned)
+    secure_boot, dead_ends = how_it_boots(MAC, None, learned, Policy())
     assert ("probably" in secure_boot) == (how == "probable")
     assert "concluded from its boots" in secure_boot
-    assert f"`bootyard machine set {MAC} --secure-boot off` overrides it" in secure_boot
+    assert "so it gets the signed ones" in secure_boot
+    assert f"`bootyard machine set {MAC} --secure-boot on|off` says it instead" in secure_boot
     assert dead_ends.endswith("snponly, ipxe")
+
+
+def test_a_policy_may_leave_a_conclusion_without_consequence() -> None:
+    learned = Learned(secure_boot="probable")
+    (said,) = how_it_boots(MAC, None, learned, Policy(secure_boot="never"))
+    assert "but the policy gives it no signed ones" in said
 
 
 def test_the_policy_in_words() -> None:

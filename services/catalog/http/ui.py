@@ -6,9 +6,11 @@ from pathlib import Path
 
 import jinja2
 from aiohttp import web
+from markupsafe import Markup, escape
 
 from bootyard.model.events import BootOutcome, MachineState
 from bootyard.model.mac import MACAddress
+from bootyard.model.snapshot import Policy
 from services.catalog.boot_once import BootOnceState
 from services.catalog.boots.boot import Boot
 from services.catalog.http.context import CATALOG, Catalog
@@ -54,7 +56,17 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["size"] = _size
+    environment.filters["marked"] = _marked
     return environment
+
+
+def _marked(text: str) -> Markup:
+    """Set what stands between backquotes as code."""
+    pieces = (
+        Markup("<code>{}</code>").format(piece) if index % 2 else escape(piece)
+        for index, piece in enumerate(text.split("`"))
+    )
+    return Markup("").join(pieces)
 
 
 def _size(count: float) -> str:
@@ -72,7 +84,7 @@ ENVIRONMENT = _environment()
 async def page(request: web.Request) -> web.Response:
     """GET /."""
     catalog = request.app[CATALOG]
-    records = await catalog.machines.list()
+    records, policy = await catalog.machines.list(), await catalog.machines.policy()
     boots = await catalog.journal.page(SHOWN_BOOTS, None, None, None)
     names = {record.mac: record.machine.name for record in records}
     text = ENVIRONMENT.get_template("index.html").render(
@@ -82,9 +94,9 @@ async def page(request: web.Request) -> web.Response:
         images_dir=str(catalog.settings.images_dir.absolute()),
         token_path=str((catalog.settings.state_dir / "catalog" / "admin-token").absolute()),
         token_is_set=catalog.settings.admin_token is not None,
-        machines=_machine_rows(catalog, records),
+        machines=_machine_rows(catalog, records, policy),
         boots=[_boot_row(boot, names.get(boot.mac)) for boot in boots],
-        policy=policy_lines(await catalog.machines.policy()),
+        policy=policy_lines(policy),
         readiness=catalog.telemetry.readiness(),
         snapshot=catalog.snapshots.snapshot,
     )
@@ -102,14 +114,18 @@ async def static_file(request: web.Request) -> web.Response:
     )
 
 
-def _machine_rows(catalog: Catalog, records: tuple[MachineRecord, ...]) -> list[MachineRow]:
+def _machine_rows(
+    catalog: Catalog, records: tuple[MachineRecord, ...], policy: Policy
+) -> list[MachineRow]:
     said = {record.mac: record for record in records}
     seen = (mac for mac in catalog.journal.timeline.machines() if mac not in said)
-    rows = [_machine_row(catalog, record.mac, record) for record in records]
-    return rows + [_machine_row(catalog, mac, None) for mac in sorted(seen)]
+    rows = [_machine_row(catalog, record.mac, record, policy) for record in records]
+    return rows + [_machine_row(catalog, mac, None, policy) for mac in sorted(seen)]
 
 
-def _machine_row(catalog: Catalog, mac: MACAddress, record: MachineRecord | None) -> MachineRow:
+def _machine_row(
+    catalog: Catalog, mac: MACAddress, record: MachineRecord | None, policy: Policy
+) -> MachineRow:
     armed = None
     if record is not None and record.boot_once is not None:
         once = record.boot_once
@@ -122,7 +138,10 @@ def _machine_row(catalog: Catalog, mac: MACAddress, record: MachineRecord | None
         armed=armed,
         state=catalog.states.state(mac),
         how=how_it_boots(
-            mac, record.machine if record else None, catalog.snapshots.snapshot.learned_of(mac)
+            mac,
+            record.machine if record else None,
+            catalog.snapshots.snapshot.learned_of(mac),
+            policy,
         ),
     )
 

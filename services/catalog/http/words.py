@@ -30,10 +30,14 @@ _STRATEGIES = {
 }
 
 _SECURE_BOOT = {
-    "probable": "Secure Boot probably refuses unsigned loaders, so it gets the signed ones: it took"
-    " one to the end, and then nothing was heard of it",
-    "confirmed": "Secure Boot refuses unsigned loaders, so it gets the signed ones: it left one,"
-    " and started these",
+    "probable": "Secure Boot probably refuses unsigned loaders: it took one to the end, and then"
+    " nothing was heard of it",
+    "confirmed": "Secure Boot refuses unsigned loaders: it left one, and started the signed ones",
+}
+_CONSEQUENCES = {
+    "auto": "so it gets the signed ones",
+    "always": "and the policy gives every machine the signed ones",
+    "never": "but the policy gives it no signed ones",
 }
 
 
@@ -59,7 +63,9 @@ def step_note(step: BootStep, firmware: Firmware | None) -> str | None:
     return f"{_STRATEGIES[step.strategy]}, which is not the usual way for {firmware}"
 
 
-def how_it_boots(mac: MACAddress, machine: Machine | None, learned: Learned) -> tuple[str, ...]:
+def how_it_boots(
+    mac: MACAddress, machine: Machine | None, learned: Learned, policy: Policy
+) -> tuple[str, ...]:
     """Say what is pinned for a machine, and what is concluded from its boots."""
     pinned = machine or Machine(mac=mac)
     lines: list[str] = []
@@ -73,8 +79,9 @@ def how_it_boots(mac: MACAddress, machine: Machine | None, learned: Learned) -> 
         lines.append(f"Secure Boot {'on' if pinned.secure_boot else 'off'}: said, not concluded")
     elif learned.secure_boot is not None:
         lines.append(
-            f"{_SECURE_BOOT[learned.secure_boot]}. That is concluded from its boots;"
-            f" `bootyard machine set {mac} --secure-boot off` overrides it"
+            f"{_SECURE_BOOT[learned.secure_boot]}, {_CONSEQUENCES[policy.secure_boot]}. That is"
+            " concluded from its boots;"
+            f" `bootyard machine set {mac} --secure-boot on|off` says it instead"
         )
     if learned.dead_ends:
         lines.append(f"led nowhere, so others are tried for now: {', '.join(learned.dead_ends)}")
