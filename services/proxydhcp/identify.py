@@ -3,8 +3,12 @@
 RFC 4578 §2 and what firmware makes of it. Pure: decides nothing about boot files.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from uuid import UUID
+
+import msgspec
 
 from bootyard.boot.choice import Silence
 from bootyard.boot.client import BootClient, ClientKind
@@ -65,29 +69,70 @@ def identify(packet: DHCPPacket, interface: str = "") -> BootClient | Silence:
     """Learn from a packet who wants to boot from the network."""
     if packet.op is not OpCode.BOOTREQUEST:
         return Silence(reason=IgnoreReason.NOT_OURS, detail="a reply of a server")
-    vendor_class = read_vendor_class(packet.options)
+    traits = _traits(_is_raspberry_pi(packet), *map(packet.options.get, _TRAITS))
+    if isinstance(traits, Silence):
+        return traits
+    return BootClient(
+        mac=packet.mac,
+        firmware=traits.firmware,
+        kind=traits.kind,
+        architecture=traits.architecture,
+        uuid=_uuid(packet),
+        vendor_class=traits.vendor_class,
+        user_class=traits.user_class,
+        ipxe_features=traits.ipxe_features,
+        interface=interface,
+        relay=None if packet.giaddr == NOWHERE else packet.giaddr,
+        max_message_size=traits.max_message_size,
+    )
+
+
+class _Traits(msgspec.Struct, frozen=True, kw_only=True):
+    """What machines of one make have in common."""
+
+    firmware: Firmware
+    kind: ClientKind
+    architecture: ClientArchitecture
+    vendor_class: str
+    user_class: bytes
+    ipxe_features: frozenset[int]
+    max_message_size: int | None
+
+
+_TRAITS = (
+    OptionCode.VENDOR_CLASS,
+    OptionCode.CLIENT_ARCHITECTURE,
+    OptionCode.MAX_MESSAGE_SIZE,
+    OptionCode.USER_CLASS,
+    OptionCode.IPXE,
+)
+"""Options that traits are read from; they do not differ by machine."""
+
+
+@lru_cache(maxsize=256)
+def _traits(is_raspberry_pi: bool, *values: bytes | None) -> _Traits | Silence:
+    """Read traits from the values of `_TRAITS`. A network has few makes of firmware."""
+    pairs = zip(_TRAITS, values, strict=True)
+    options: dict[int, bytes] = {code: value for code, value in pairs if value is not None}
+    vendor_class = read_vendor_class(options)
     if vendor_class is None or not vendor_class.startswith((PXE_CLASS, HTTP_CLASS, UBOOT_CLASS)):
         return Silence(reason=IgnoreReason.NOT_PXE, detail="does not ask to boot (option 60)")
     try:
-        architectures = read_architectures(packet.options)
-        max_message_size = read_max_message_size(packet.options)
+        architectures = read_architectures(options)
+        max_message_size = read_max_message_size(options)
     except MalformedPacket as error:
         return Silence(reason=IgnoreReason.MALFORMED, detail=error.problem)
     if not architectures:
         return Silence(reason=IgnoreReason.NOT_PXE, detail="names no architecture (option 93)")
     architecture = _first_known(architectures)
-    kind = _kind(packet, vendor_class, architecture)
-    return BootClient(
-        mac=packet.mac,
+    kind = _kind(options, vendor_class, architecture, is_raspberry_pi)
+    return _Traits(
         firmware=_firmware(kind, architecture),
         kind=kind,
         architecture=architecture,
-        uuid=_uuid(packet),
         vendor_class=vendor_class,
-        user_class=packet.options.get(OptionCode.USER_CLASS, b""),
-        ipxe_features=read_ipxe_features(packet.options.get(OptionCode.IPXE, b"")),
-        interface=interface,
-        relay=None if packet.giaddr == NOWHERE else packet.giaddr,
+        user_class=options.get(OptionCode.USER_CLASS, b""),
+        ipxe_features=read_ipxe_features(options.get(OptionCode.IPXE, b"")),
         max_message_size=max_message_size,
     )
 
@@ -141,7 +186,7 @@ def asks_to_boot(packet: DHCPPacket) -> bool:
     iPXE's class can be set to anything by scripts; option 175 stays.
     """
     vendor_class = read_vendor_class(packet.options) or ""
-    return vendor_class.startswith((PXE_CLASS, HTTP_CLASS, UBOOT_CLASS)) or _is_ipxe(packet)
+    return vendor_class.startswith((PXE_CLASS, HTTP_CLASS, UBOOT_CLASS)) or _is_ipxe(packet.options)
 
 
 def _first_known(architectures: tuple[ClientArchitecture, ...]) -> ClientArchitecture:
@@ -149,12 +194,17 @@ def _first_known(architectures: tuple[ClientArchitecture, ...]) -> ClientArchite
     return next(bootable, architectures[0])
 
 
-def _kind(packet: DHCPPacket, vendor_class: str, architecture: ClientArchitecture) -> ClientKind:
-    if _is_ipxe(packet):
+def _kind(
+    options: Mapping[int, bytes],
+    vendor_class: str,
+    architecture: ClientArchitecture,
+    is_raspberry_pi: bool,
+) -> ClientKind:
+    if _is_ipxe(options):
         return ClientKind.IPXE
     if vendor_class.startswith(HTTP_CLASS):
         return ClientKind.HTTP
-    if _is_raspberry_pi(packet) and architecture not in NOT_A_PI_ROM:
+    if is_raspberry_pi and architecture not in NOT_A_PI_ROM:
         return ClientKind.PI
     if vendor_class.startswith(UBOOT_CLASS) or firmware_of(architecture) is Firmware.UBOOT:
         return ClientKind.UBOOT
@@ -169,10 +219,10 @@ def _firmware(kind: ClientKind, architecture: ClientArchitecture) -> Firmware:
     return firmware_of(architecture)
 
 
-def _is_ipxe(packet: DHCPPacket) -> bool:
-    if OptionCode.IPXE in packet.options:
+def _is_ipxe(options: Mapping[int, bytes]) -> bool:
+    if OptionCode.IPXE in options:
         return True
-    user_class = packet.options.get(OptionCode.USER_CLASS, b"")
+    user_class = options.get(OptionCode.USER_CLASS, b"")
     return IPXE_USER_CLASS in read_user_classes(user_class)
 
 

@@ -5,7 +5,7 @@ are known have budgets of their own, so that a flood of made-up ones takes nothi
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -95,14 +95,14 @@ def full_bucket(rate: float, burst: float) -> TokenBucket:
 
 
 class KnownMachines:
-    """Machines that `is_registered`, and ones that went on with a boot lately.
+    """Machines that are registered, and ones that went on with a boot lately.
 
     Anybody can send packets of many machines that seem to go on: more than a site has become known
     no faster than newcomers do.
     """
 
-    def __init__(self, is_registered: Callable[[str], bool]) -> None:
-        self._is_registered = is_registered
+    def __init__(self) -> None:
+        self.registered: Container[str] = ()
         self._under_way: Recent[str, float] = Recent()
         self._newcomers = full_bucket(NEWCOMERS_RATE, NEWCOMERS_BURST)
 
@@ -113,14 +113,14 @@ class KnownMachines:
 
     def knows(self, mac: str, now: float) -> bool:
         """Tell whether a machine is known."""
-        if self._is_registered(mac):
+        if mac in self.registered:
             return True
         step = self._under_way.get(mac)
         return step is not None and now - step <= UNDER_WAY_SECONDS
 
     def keeps(self, mac: str) -> bool:
         """Tell whether what is remembered of a machine outlives what is of others."""
-        return mac in self._under_way or self._is_registered(mac)
+        return mac in self._under_way or mac in self.registered
 
 
 class RateLimiter:

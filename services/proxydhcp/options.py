@@ -153,12 +153,26 @@ def write_triples(options: Mapping[int, bytes]) -> bytes:
     """Write options in the order given, without END; long ones in parts (RFC 3396 §5)."""
     out = bytearray()
     for code, value in options.items():
-        if not OptionCode.PAD < code < OptionCode.END:
+        if not _PAD < code < _END:
             raise ValueError(f"option code {code} cannot carry data")
-        for start in range(0, max(len(value), 1), MAX_OPTION):
-            part = value[start : start + MAX_OPTION]
-            out += bytes((code, len(part))) + part
+        part, rest = value[:MAX_OPTION], value[MAX_OPTION:]
+        while True:
+            out.append(code)
+            out.append(len(part))
+            out += part
+            if not rest:
+                break
+            part, rest = rest[:MAX_OPTION], rest[MAX_OPTION:]
     return bytes(out)
+
+
+def written_size(options: Mapping[int, bytes]) -> int:
+    """Tell how many bytes `write_triples` makes."""
+    size = 0
+    for value in options.values():
+        parts = max(1, -(-len(value) // MAX_OPTION))
+        size += 2 * parts + len(value)
+    return size
 
 
 _MESSAGE_TYPES = tuple(MessageType(value) for value in range(256))

@@ -15,6 +15,7 @@ from services.proxydhcp.options import (
     read_message_type,
     read_triples,
     write_triples,
+    written_size,
 )
 
 NOWHERE = IPv4Address(0)
@@ -36,6 +37,7 @@ _CHADDR_OFFSET = 28
 _SNAME_OFFSET = 44
 _FILE_OFFSET = 108
 _OVERLOAD = int(OptionCode.OVERLOAD)
+_END = bytes((OptionCode.END,))
 
 
 class OpCode(IntEnum):
@@ -118,9 +120,14 @@ class DHCPPacket(msgspec.Struct, frozen=True, kw_only=True):
             options=options,
         )
 
+    @property
+    def size(self) -> int:
+        """How many bytes `to_bytes` makes."""
+        return max(MIN_SIZE, _HEADER.size + written_size(self.options) + 1)
+
     def to_bytes(self) -> bytes:
         """Write the message, padded to 300 bytes."""
-        if OptionCode.OVERLOAD in self.options:
+        if _OVERLOAD in self.options:
             raise ValueError("option 52 is never written")
         if len(self.sname) > SNAME_SIZE or len(self.file) > FILE_SIZE:
             raise ValueError("sname holds 64 bytes and file 128")
@@ -141,8 +148,7 @@ class DHCPPacket(msgspec.Struct, frozen=True, kw_only=True):
             self.file,
             MAGIC,
         )
-        end = bytes((OptionCode.END,))
-        return (header + write_triples(self.options) + end).ljust(MIN_SIZE, b"\0")
+        return (header + write_triples(self.options) + _END).ljust(MIN_SIZE, b"\0")
 
 
 def mac_within(data: bytes) -> str | None:

@@ -172,7 +172,7 @@ SHEDDABLE = (OptionCode.CLIENT_IDENTIFIER, OptionCode.CLIENT_MACHINE_ID, OptionC
 
 def _fitted(reply: DHCPPacket, size: int) -> DHCPPacket:
     for code in SHEDDABLE:
-        if len(reply.to_bytes()) <= size:
+        if reply.size <= size:
             break
         options = {c: value for c, value in reply.options.items() if c != code}
         reply = msgspec.structs.replace(reply, options=options)

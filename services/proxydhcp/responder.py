@@ -3,6 +3,7 @@
 The sockets are elsewhere: they call `handle` with what they heard and a way to send.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from bootyard.model.errors import MalformedPacket
 from bootyard.model.events import IgnoreReason, OfferStage, Step
 from bootyard.model.loaders import OfferStrategy
 from bootyard.model.mac import PROBE_MAC, MACAddress
+from bootyard.model.snapshot import Snapshot
 from bootyard.runtime.lifecycle import EventSender
 from bootyard.runtime.log import get_logger
 from bootyard.runtime.snapshots import SnapshotHolder
 from bootyard.runtime.telemetry import Telemetry
+from services.proxydhcp.choices import Choices
 from services.proxydhcp.identify import Listener, asks_to_boot, identify, stage_of, unasked
 from services.proxydhcp.limits import EventBudget, KnownMachines, LineBudget, RateLimiter
 from services.proxydhcp.metrics import SERVER_KINDS, Metrics
@@ -28,6 +31,8 @@ from services.proxydhcp.recent import RecentBoots
 from services.proxydhcp.reply import Endpoint, build_reply, destination, is_acknowledged
 
 log = get_logger(__name__)
+_level = logging.getLogger(__name__)
+"""Tells which lines are written."""
 
 PLACES = {Listener.DHCP: "dhcp", Listener.BOOT_SERVER: "boot_server"}
 """Labels of `bootyard_internal_errors_total`."""
@@ -84,13 +89,18 @@ class Responder:
         self._events = events
         self._telemetry = telemetry
         self._metrics = Metrics(telemetry.registry)
-        self._known = KnownMachines(lambda mac: mac in snapshots.snapshot.machines)
+        self._known = KnownMachines()
+        snapshots.on_adopt(self._adopt)
         self._limiter = RateLimiter()
         self._event_budget = EventBudget()
         self._lines = LineBudget()
         self._boots = RecentBoots(self._known.keeps)
+        self._choices = Choices()
         self._others = OtherServers()
         telemetry.declare_places(*PLACES.values())
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        self._known.registered = snapshot.machines
 
     def handle(self, heard: Heard, send: Send) -> None:
         """Answer a datagram, or not. Never raises: a packet may be lost, the service goes on."""
@@ -161,11 +171,11 @@ class Responder:
         known = self._known.knows(mac, heard.at)
         return self._limiter.refusal(mac, heard.at, known=known)
 
-    def _may_tell(self, mac: MACAddress, now: float) -> bool:
-        """Ask before an event is made; one that is not counts as dropped."""
+    def _may_tell(self, mac: MACAddress, now: float, events: int = 1) -> bool:
+        """Ask before events are made; those that are not count as dropped."""
         if self._event_budget.admits(mac, now, known=self._known.knows(mac, now)):
             return True
-        self._telemetry.events_dropped(1)
+        self._telemetry.events_dropped(events)
         return False
 
     def _answer(self, packet: DHCPPacket, client: BootClient, heard: Heard, send: Send) -> None:
@@ -177,9 +187,10 @@ class Responder:
         if confirms or client.kind is ClientKind.IPXE:
             self._known.note_step(client.mac, heard.at)
         recent = self._boots.recall(client.mac, None if confirms else packet.xid, heard.at)
-        decision = choose(client, recent, snapshot)
-        is_news = isinstance(decision, Silence) or not confirms
-        if is_news and self._may_tell(client.mac, heard.at):
+        decision = self._choices.choose(client, recent, snapshot)
+        is_silence = isinstance(decision, Silence)
+        tells = self._may_tell(client.mac, heard.at, 1 if confirms or is_silence else 2)
+        if tells and (is_silence or not confirms):
             self._events.send(
                 Step.DISCOVERED,
                 mac=client.mac,
@@ -213,7 +224,7 @@ class Responder:
         self._metrics.answered(time.monotonic() - heard.at)
         if not confirms:
             self._metrics.offered(client.firmware, decision.stage)
-        if self._may_tell(client.mac, heard.at):
+        if tells:
             self._events.send(
                 Step.ACKED if confirms else Step.OFFERED,
                 mac=client.mac,
@@ -309,6 +320,8 @@ class Responder:
         self, heard: Heard, mac: str | None, reason: IgnoreReason, detail: str
     ) -> None:
         self._metrics.ignored(reason)
+        if not _level.isEnabledFor(logging.DEBUG):
+            return  # making a line that nobody reads costs more than all the rest
         log.debug(
             "packet ignored",
             mac=mac,

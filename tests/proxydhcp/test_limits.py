@@ -78,7 +78,8 @@ def test_a_machine_over_its_limit_takes_nothing_from_others() -> None:
 
 
 def test_known_machines_are_registered_or_under_way() -> None:
-    known = KnownMachines(lambda mac: mac == "02:00:00:00:00:01")
+    known = KnownMachines()
+    known.registered = {"02:00:00:00:00:01"}
     assert known.knows("02:00:00:00:00:01", 0.0)
     assert not known.knows("02:00:00:00:00:02", 0.0)
     known.note_step("02:00:00:00:00:02", 10.0)
@@ -87,7 +88,7 @@ def test_known_machines_are_registered_or_under_way() -> None:
 
 
 def test_a_flood_of_steps_makes_few_machines_known() -> None:
-    known = KnownMachines(lambda _: False)
+    known = KnownMachines()
     known.note_step(MAC, 0.0)
     for number in range(50_000):
         known.note_step(stranger(number), number / 5_000)

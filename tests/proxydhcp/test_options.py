@@ -19,6 +19,7 @@ from services.proxydhcp.options import (
     read_triples,
     read_vendor_class,
     write_triples,
+    written_size,
 )
 
 Read = Callable[[Mapping[int, bytes]], object]
@@ -141,3 +142,8 @@ def test_triples_come_back(options: dict[int, bytes]) -> None:
     read_triples(write_triples(options), found, "options")
     assert found == options
     assert list(found) == list(options)
+
+
+@given(st.dictionaries(st.integers(1, 254), st.binary(max_size=700)))
+def test_size_is_told_without_writing(options: dict[int, bytes]) -> None:
+    assert written_size(options) == len(write_triples(options))
