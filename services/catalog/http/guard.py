@@ -31,6 +31,13 @@ OPEN = {
     "boot.ipxe": "boot",
     "autoexec.ipxe": "boot",
     "tree": "tree",
+    # Where GRUB asks after HTTP Boot: its builder's folder, below the server's root.
+    "grub": "tree",
+    "grub.cfg": "tree",
+    "boot": "tree",
+    "debian-installer": "tree",
+    "EFI": "tree",
+    "efi": "tree",
     "metrics": "telemetry",
     "healthz": "telemetry",
     "readyz": "telemetry",

@@ -10,6 +10,8 @@ from services.catalog.http.guard import add_headers, admit, count, tell_failures
 from services.catalog.http.watching import watch_boots
 
 V1 = "/api/v1"
+GRUB_AT_ROOT = r"/{path:grub\.cfg|(?:grub|boot/grub|debian-installer|EFI|efi)/.*}"
+"""After HTTP Boot GRUB knows the server, and the folder that its builder chose, but not `/tree`."""
 MAX_BODY = 1024 * 1024
 
 
@@ -27,6 +29,7 @@ def make_app(catalog: Catalog) -> web.Application:
             web.get("/boot.ipxe", boot_script),
             web.get("/autoexec.ipxe", boot_script),
             web.get("/tree/{path:.*}", tree_file),
+            web.get(GRUB_AT_ROOT, tree_file),
             *catalog.telemetry.routes(),
             web.get("/", ui.page),
             web.get("/static/{name}", ui.static_file),
