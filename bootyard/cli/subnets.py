@@ -42,13 +42,14 @@ def set_subnet(
         int | None, typer.Option(metavar="N", help="How often anything is sent, at most.")
     ] = None,
     remove: Annotated[
-        bool, typer.Option("--remove", help="TFTP there is as everywhere again.")
+        bool, typer.Option("--remove", help="Nothing is special about it any more.")
     ] = False,
     json: JSON = False,
 ) -> None:
-    """Say how TFTP is for machines of a network; what is not named stays as it is.
+    """Have machines of a network answered by TFTP, behind a router too, and say how.
 
-    Of several networks that hold a machine's address, the smallest counts.
+    What is not named stays as it is. Of several networks that hold a machine's address, the
+    smallest counts.
     """
     said = {
         "max_block_size": max_block_size,
@@ -57,8 +58,6 @@ def set_subnet(
         "tries": tries,
     }
     change = {name: value for name, value in said.items() if value is not None}
-    if not change and not remove:
-        raise typer.BadParameter("there is nothing to set", param_hint=_hint(said))
     if change and remove:
         raise typer.BadParameter("give either settings or --remove", param_hint="--remove")
 
@@ -99,10 +98,6 @@ def print_subnets(rules: tuple[SubnetDocument, ...]) -> None:
         ],
         none="TFTP is the same in every network",
     )
-
-
-def _hint(said: dict[str, int | float | None]) -> str:
-    return ", ".join(f"--{name.replace('_', '-')}" for name in said) + " or --remove"
 
 
 def _number(value: int | None) -> str | None:

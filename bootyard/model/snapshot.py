@@ -157,7 +157,10 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SubnetRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """TFTP for a network that needs more patience or smaller packets (VPN, PPPoE, old iDRAC)."""
+    """TFTP for a network that needs more patience or smaller packets (VPN, PPPoE, old iDRAC).
+
+    Naming a network of 8 bits and more also has its machines answered from behind a router.
+    """
 
     network: str
     """In CIDR notation, such as 198.51.100.0/24; the longest one that holds a client counts."""

@@ -1,7 +1,9 @@
-"""Who is answered: machines on the networks of served interfaces, asking one of our addresses.
+"""Who is answered: machines of our networks, asking one of our addresses.
+
+Ours are the networks of served interfaces and those that the policy names.
 
 TFTP has no authentication and UDP sources are forged: a server that answers anybody is used to
-flood third parties, so nobody outside the local networks gets a single byte.
+flood third parties, so nobody outside of these gets a single byte.
 """
 
 import socket
@@ -14,6 +16,7 @@ import psutil
 from bootyard.runtime.interfaces import Interface
 from services.tftp.metrics import RejectReason
 from services.tftp.options import Limits
+from services.tftp.subnets import SubnetLimits
 
 LOOPBACK_INDEX = 1
 """Linux gives `lo` this index in every network namespace."""
@@ -47,20 +50,21 @@ class Admission:
     def __init__(self, served: Iterable[ServedNetwork] = ()) -> None:
         self._served = {network.index: network for network in served}
 
-    def admit(self, arrival: Arrival) -> Limits | RejectReason:
+    def admit(self, arrival: Arrival, subnets: SubnetLimits) -> Limits | RejectReason:
         """Tell what a client may negotiate, or why it gets no answer."""
         if arrival.destination != arrival.local_address or not arrival.port:
             # RFC 1123 §4.2.3.5: a request to a broadcast address is silently ignored.
             return RejectReason.INTERFACE
         if arrival.interface_index == LOOPBACK_INDEX:
             # Sent by this host, to any of its addresses.
-            return OWN_HOST
+            return subnets.limits_for(arrival.source, OWN_HOST)
         network = self._served.get(arrival.interface_index)
         if network is None:
             return RejectReason.INTERFACE
-        if not any(arrival.source in n for n in network.networks):
+        is_near = any(arrival.source in n for n in network.networks)
+        if not is_near and not subnets.serves(arrival.source):
             return RejectReason.FOREIGN
-        return network.limits
+        return subnets.limits_for(arrival.source, network.limits)
 
 
 def served_networks(interfaces: Iterable[Interface]) -> tuple[ServedNetwork, ...]:

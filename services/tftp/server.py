@@ -181,7 +181,7 @@ class Server:
             self._next_turn = loop.call_soon(self._serve)
 
     def _handle(self, datagram: bytes, arrival: Arrival) -> None:
-        limits = self._admission.admit(arrival)
+        limits = self._admission.admit(arrival, self._subnets)
         if not isinstance(limits, Limits):
             self._ignore(arrival, limits)
             return
@@ -193,7 +193,6 @@ class Server:
         match packet:
             case ReadRequest():
                 try:
-                    limits = self._subnets.limits_for(arrival.source, limits)
                     self._desk.read(packet, arrival, limits)
                 except Refused as refused:
                     self._refuse(packet, arrival, refused)

@@ -1,12 +1,16 @@
-"""TFTP settings of subnets: which rule of the policy counts for a client. Pure."""
+"""Subnets that the policy names: which rule counts for a client, and who is one of ours. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 import msgspec
 
 from bootyard.model.snapshot import SubnetRule
 from services.tftp.options import Limits
+
+SHORTEST_SERVED = 8
+"""A shorter prefix is a setting for whoever is served anyway: naming half of the Internet must not
+make a server that floods whom others forge."""
 
 
 class SubnetLimits:
@@ -22,18 +26,27 @@ class SubnetLimits:
                 continue
             of_length = by_length.setdefault(network.prefixlen, {})
             of_length[int(network.network_address)] = rule
-        self._by_mask = [
-            (_mask(length), by_length[length]) for length in sorted(by_length, reverse=True)
+        self._by_length = [
+            (length, _mask(length), by_length[length]) for length in sorted(by_length, reverse=True)
         ]
 
     def limits_for(self, client: IPv4Address, usual: Limits) -> Limits:
         """Narrow what a client may negotiate by the rule of the longest prefix that holds it."""
-        address = int(client)
-        for mask, rules in self._by_mask:
-            rule = rules.get(address & mask)
-            if rule is not None:
-                return _narrowed(usual, rule)
+        for rule in self._rules_for(client):
+            return _narrowed(usual, rule)
         return usual
+
+    def serves(self, client: IPv4Address) -> bool:
+        """Tell whether a client's network is named, so that it is answered through a router too."""
+        return next(self._rules_for(client, SHORTEST_SERVED), None) is not None
+
+    def _rules_for(self, client: IPv4Address, shortest: int = 0) -> Iterator[SubnetRule]:
+        """Give the rules that hold a client, the longest prefix first."""
+        address = int(client)
+        for length, mask, rules in self._by_length:
+            rule = rules.get(address & mask) if length >= shortest else None
+            if rule is not None:
+                yield rule
 
 
 def _mask(length: int) -> int:

@@ -18,6 +18,7 @@ from bootyard.model.snapshot import (
     BootTarget,
     Fingerprint,
     Image,
+    Policy,
     Root,
     Slice,
     Snapshot,
@@ -76,7 +77,12 @@ class Lan:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
-    def publish(self, files: dict[str, Path], loaders: dict[str, Slice] | None = None) -> None:
+    def publish(
+        self,
+        files: dict[str, Path],
+        loaders: dict[str, Slice] | None = None,
+        policy: Policy | None = None,
+    ) -> None:
         """Leave a snapshot on the service's disk, as one it held before: image `test`."""
         named = {
             name: Slice(
@@ -108,6 +114,7 @@ class Lan:
             loaders={**found, **(loaders or {})},
             images={"test": image},
             targets={"test": target},
+            policy=policy or Policy(),
         )
         (self.folder / "state/tftp/snapshot.json").write_bytes(snapshot.to_json())
 

@@ -4,9 +4,11 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from bootyard.model.snapshot import SubnetRule
 from services.tftp.admission import LOOPBACK_INDEX, Admission, Arrival, ServedNetwork
 from services.tftp.metrics import RejectReason
 from services.tftp.options import Limits
+from services.tftp.subnets import SubnetLimits
 
 LAN = ServedNetwork(
     index=2,
@@ -47,10 +49,29 @@ def arrival(
     ],
 )
 def test_admits(request_: Arrival, verdict: Limits | RejectReason) -> None:
-    assert Admission((LAN, JUMBO)).admit(request_) == verdict
+    assert Admission((LAN, JUMBO)).admit(request_, SubnetLimits()) == verdict
+
+
+@pytest.mark.parametrize(
+    ("request_", "verdict"),
+    [
+        pytest.param(arrival("203.0.113.7"), Limits(block_size=1300), id="behind-a-router"),
+        pytest.param(arrival("203.0.114.7"), RejectReason.FOREIGN, id="beside-it"),
+        pytest.param(arrival("203.0.113.7", 9), RejectReason.INTERFACE, id="not-served"),
+        pytest.param(arrival("192.0.2.50"), Limits(block_size=512), id="near"),
+        pytest.param(arrival("64.1.2.3"), RejectReason.FOREIGN, id="too-wide-to-be-ours"),
+    ],
+)
+def test_networks_that_the_policy_names(request_: Arrival, verdict: Limits | RejectReason) -> None:
+    rules = (
+        SubnetRule(network="203.0.113.0/24", max_block_size=1300),
+        SubnetRule(network="0.0.0.0/0", max_block_size=512),
+        SubnetRule(network="64.0.0.0/7", max_block_size=512),
+    )
+    assert Admission((LAN, JUMBO)).admit(request_, SubnetLimits(rules)) == verdict
 
 
 def test_this_host_may_always_ask_itself() -> None:
     for source in ("127.0.0.1", "192.0.2.10"):
-        verdict = Admission().admit(arrival(source, LOOPBACK_INDEX, local=source))
+        verdict = Admission().admit(arrival(source, LOOPBACK_INDEX, local=source), SubnetLimits())
         assert isinstance(verdict, Limits)

@@ -121,4 +121,4 @@ def _subnet_words(rule: SubnetRule) -> str:
         words.append(f"again after {rule.retry_seconds:g} s")
     if rule.tries is not None:
         words.append(f"{rule.tries} tries" if rule.tries > 1 else "one try")
-    return ", ".join(words)
+    return ", ".join(words) or "as everywhere, and behind a router too"
