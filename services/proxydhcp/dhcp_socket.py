@@ -13,6 +13,7 @@ import socket
 import struct
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -33,10 +34,14 @@ DRAIN = 64
 """Datagrams that are read before other tasks get a turn."""
 DATAGRAM_SIZE = 4096
 """More than any DHCP message has; a longer datagram is cut, and malformed then."""
-RECEIVE_BUFFER = 1 << 20
+RECEIVE_BUFFER = 2 << 20
+"""Bytes; the kernel doubles it, and counts about 1 KiB for a request: some thousand machines."""
+SO_RCVBUFFORCE = 33
+"""socket(7); the socket module has no name for it."""
 
 
 ANY_INTERFACE = 0
+BROADCAST_TEXT = str(BROADCAST)
 
 
 class DHCPSocket:
@@ -107,19 +112,15 @@ class DHCPSocket:
 
         def send(reply: bytes, target: Endpoint) -> None:
             # A broadcast leaves by the interface that heard the request; to a relay leads a route.
-            through = index if target[0] == BROADCAST else ANY_INTERFACE
-            info = _PKTINFO.pack(through, reply_from.packed, bytes(4))
-            self._socket.sendmsg(
-                [reply],
-                [(socket.IPPROTO_IP, IP_PKTINFO, info)],
-                0,
-                (str(target[0]), target[1]),
-            )
+            address, port = target
+            through = index if address == BROADCAST else ANY_INTERFACE
+            to = (BROADCAST_TEXT if address is BROADCAST else str(address), port)
+            self._socket.sendmsg([reply], _leave_by(through, reply_from), 0, to)
 
         self._responder.handle(
             Heard(
                 data=data,
-                source=(IPv4Address(source[0]), source[1]),
+                source=(_address(source[0]), source[1]),
                 listener=Listener.DHCP,
                 interface=heard_on,
                 server=self._interface.address,
@@ -127,6 +128,17 @@ class DHCPSocket:
             ),
             send,
         )
+
+
+_address = lru_cache(maxsize=1024)(IPv4Address)
+"""Most machines ask from 0.0.0.0; reading an address costs as much as reading a packet."""
+
+
+@lru_cache(maxsize=1024)
+def _leave_by(through: int, reply_from: IPv4Address) -> tuple[tuple[int, int, bytes]]:
+    """Make the control message for an answer: its interface and its source address."""
+    info = _PKTINFO.pack(through, reply_from.packed, bytes(4))
+    return ((socket.IPPROTO_IP, IP_PKTINFO, info),)
 
 
 def shared_port(port: int, own: frozenset[int]) -> bool:
@@ -144,7 +156,11 @@ def shared_port(port: int, own: frozenset[int]) -> bool:
 def _prepare(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    try:
+        # Beyond the system's limit for everybody (net.core.rmem_max); needs CAP_NET_ADMIN.
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
 
 

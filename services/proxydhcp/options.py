@@ -175,13 +175,18 @@ def written_size(options: Mapping[int, bytes]) -> int:
     return size
 
 
+_MESSAGE_TYPE = int(OptionCode.MESSAGE_TYPE)
 _MESSAGE_TYPES = tuple(MessageType(value) for value in range(256))
 
 
 def read_message_type(options: Mapping[int, bytes]) -> MessageType | None:
     """Option 53 (RFC 2132 §9.6); None for BOOTP."""
-    value = _exact(options, OptionCode.MESSAGE_TYPE, 1)
-    return None if value is None else _MESSAGE_TYPES[value[0]]
+    value = options.get(_MESSAGE_TYPE)
+    if value is None:
+        return None
+    if len(value) != 1:
+        raise _wrong_size(_MESSAGE_TYPE, value, 1)
+    return _MESSAGE_TYPES[value[0]]
 
 
 def read_address(options: Mapping[int, bytes], code: OptionCode) -> IPv4Address | None:
@@ -219,5 +224,9 @@ def read_architectures(options: Mapping[int, bytes]) -> tuple[ClientArchitecture
 def _exact(options: Mapping[int, bytes], code: OptionCode, size: int) -> bytes | None:
     value = options.get(code)
     if value is not None and len(value) != size:
-        raise MalformedPacket(f"option {code} has {len(value)} bytes; {size} were expected")
+        raise _wrong_size(code, value, size)
     return value
+
+
+def _wrong_size(code: int, value: bytes, size: int) -> MalformedPacket:
+    return MalformedPacket(f"option {code} has {len(value)} bytes; {size} were expected")

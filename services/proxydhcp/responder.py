@@ -6,8 +6,9 @@ The sockets are elsewhere: they call `handle` with what they heard and a way to 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import IPv4Address
+
+import msgspec
 
 from bootyard.boot.choice import BootOffer, Silence, choose
 from bootyard.boot.client import BootClient, ClientKind, RecentBoot
@@ -45,8 +46,7 @@ PROBE_OFFER = BootOffer(
 Send = Callable[[bytes, Endpoint], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True):
     """A datagram, where it came from and where it was heard."""
 
     data: bytes
