@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from bootyard.model.architecture import Firmware
+from bootyard.model.loaders import LOADER_FILES, loader_named
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARE = ROOT / ".venv/share/bootyard"
 LOADERS = SHARE / "loaders"
@@ -77,7 +80,7 @@ def test_manifest_describes_every_file(manifest: dict[str, Any]) -> None:
     for origin in manifest["files"].values():
         assert origin["package"]
         assert origin["version"]
-        assert origin["architecture"] in {"amd64", "arm64"}
+        assert origin["architecture"] in {"amd64", "arm64", "armhf", "riscv64"}
 
 
 def test_snponly_is_not_that_of_debian_12(manifest: dict[str, Any]) -> None:
@@ -108,6 +111,60 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
     (copy / "uefi-x64/snponly.efi").unlink()
     assert check_loaders(copy) == "absent"
     assert check_loaders(tmp_path / "nowhere") == "absent"
+
+
+def lay(unpacked: Path, dest: Path, *incomplete: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SETUP / "loaders.py"), "lay", str(unpacked), str(dest)]
+    command += ["trixie", *incomplete]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+def test_what_few_machines_need_is_laid_when_it_could_be_had(tmp_path: Path) -> None:
+    package = tmp_path / "unpacked/grub-efi-arm-unsigned.armhf"
+    grub = package / "usr/lib/grub/arm-efi/monolithic/grubnetarm.efi"
+    grub.parent.mkdir(parents=True)
+    grub.write_bytes(b"GRUB")
+    package.with_name(package.name + ".version").write_text("2.12-9\n")
+    done = lay(package.parent, tmp_path / "loaders", "amd64", "arm64")
+    assert (done.returncode, done.stderr) == (0, "")
+    manifest = json.loads((tmp_path / "loaders/MANIFEST.json").read_bytes())
+    assert manifest["files"].keys() == {"uefi-arm32/grubarm.efi"}
+    assert (tmp_path / "loaders/uefi-arm32/grubarm.efi").read_bytes() == b"GRUB"
+    grub.unlink()
+    done = lay(package.parent, tmp_path / "nothing", "amd64", "arm64")
+    assert done.returncode == 1
+    assert "trixie has no uefi-arm32/grubarm.efi" in done.stdout
+
+
+def test_what_many_machines_need_is_missed(tmp_path: Path) -> None:
+    (tmp_path / "unpacked").mkdir()
+    done = lay(tmp_path / "unpacked", tmp_path / "loaders", "arm64")
+    assert done.returncode == 1
+    assert "ipxe has no usr/lib/ipxe/undionly.kpxe" in done.stderr
+
+
+@pytest.mark.parametrize("firmware", LOADER_FILES)
+def test_every_firmware_finds_a_loader_where_it_is_laid(firmware: Firmware) -> None:
+    """The layout's names are those that a machine is offered; not every loader has a package."""
+    laid = set(layout())
+    wanted = [f"{firmware}/{file}" for files in LOADER_FILES[firmware].values() for file in files]
+    assert laid & set(wanted)
+    elsewhere = {
+        name
+        for name in laid
+        if name.startswith(f"{firmware}/") and loader_named(f"loaders/{name}") is None
+    }
+    helpers = {"memdisk", "ipxe.lkrn", "mmx64.efi", "mmaa64.efi", "ldlinux.e64", "ldlinux.e32", ""}
+    assert {name.partition("/")[2] for name in elsewhere} <= helpers
+
+
+def layout() -> dict[str, str]:
+    """Destination -> package, as deploy/setup/loaders.py has it."""
+    script = "import json, loaders; print(json.dumps({x[0]: x[1] for x in loaders.LAYOUT}))"
+    command = [sys.executable, "-B", "-c", script]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=SETUP)
+    loaded: dict[str, str] = json.loads(done.stdout)
+    return loaded
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can take the network away")

@@ -1,6 +1,7 @@
 """Which loader comes from which package, and where it goes.
 
     loaders.py packages ARCHITECTURE          the packages to unpack
+    loaders.py rare                           architectures that set-up can do without
     loaders.py lay UNPACKED DEST SUITE [ARCHITECTURE that could not be had ...]
     loaders.py check DEST [SUITE]             prints complete, incomplete or absent
 
@@ -82,6 +83,22 @@ LAYOUT = (
         "amd64",
         (f"{GRUB}/i386-efi/monolithic/grubnetia32.efi",),
     ),
+    # Nor has 32-bit ARM; RISC-V and LoongArch have iPXE, and LoongArch no Debian release.
+    Loader(
+        "uefi-arm32/grubarm.efi",
+        "grub-efi-arm-unsigned",
+        "armhf",
+        (f"{GRUB}/arm-efi/monolithic/grubnetarm.efi", f"{GRUB}/arm-efi/monolithic/grubarm.efi"),
+    ),
+    Loader(
+        "uefi-riscv64/grubriscv64.efi",
+        "grub-efi-riscv64-unsigned",
+        "riscv64",
+        (
+            f"{GRUB}/riscv64-efi/monolithic/grubnetriscv64.efi",
+            f"{GRUB}/riscv64-efi/monolithic/grubriscv64.efi",
+        ),
+    ),
     # pxelinux and syslinux; modules of one firmware do not load in another.
     Loader("bios/pxelinux.0", "pxelinux", "amd64", ("usr/lib/PXELINUX/pxelinux.0",)),
     Loader("bios/lpxelinux.0", "pxelinux", "amd64", ("usr/lib/PXELINUX/lpxelinux.0",)),
@@ -115,6 +132,9 @@ LAYOUT = (
     Loader("uefi-ia32/", "syslinux-common", "amd64", (f"{SYSLINUX}/modules/efi32/*.c32",)),
 )
 
+# Package lists that are asked for once: what few machines need holds no set-up back.
+RARE = ("armhf", "riscv64")
+
 # A changed layout makes what was unpacked by an older one out of date.
 RECIPE = hashlib.sha256(repr(LAYOUT).encode()).hexdigest()
 
@@ -131,9 +151,10 @@ def lay(unpacked: Path, dest: Path, suite: str, incomplete: list[str]) -> None:
         package = unpacked / f"{loader.package}.{loader.architecture}"
         found = next((hits for source in loader.sources if (hits := [*package.glob(source)])), [])
         if not found:
-            if suite == DEBIAN and loader.architecture not in incomplete:
+            if suite == DEBIAN and loader.architecture not in (*incomplete, *RARE):
                 sys.exit(f"loaders: {loader.package} has no {loader.sources[0]}")
-            print(f"loaders: {suite} has no {loader.destination}")
+            if package.exists() or loader.architecture not in RARE:
+                print(f"loaders: {suite} has no {loader.destination}")
             continue
         version = package.with_name(package.name + ".version").read_text().strip()
         for source in sorted(found):
@@ -180,6 +201,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["packages", architecture]:
             print(*packages(architecture), sep="\n")
+        case ["rare"]:
+            print(*RARE, sep="\n")
         case ["lay", unpacked, dest, suite, *incomplete]:
             lay(Path(unpacked), Path(dest), suite, incomplete)
         case ["check", dest, *suite]:

@@ -77,7 +77,7 @@ private_apt() { # ARCHITECTURE COMMAND ...: an apt that has trixie's lists and n
         -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Retries=3 "$@"
 }
 
-get_lists() { # ARCHITECTURE MIRROR
+get_lists() { # ARCHITECTURE MIRROR [TRIES]
     root=$work/apt-$1
     rm -rf "$root"
     mkdir -p "$root/sources" "$root/state/lists/partial" "$root/cache/archives/partial"
@@ -95,9 +95,9 @@ END
         if private_apt "$1" apt-get update -qq -o APT::Update::Error-Mode=any; then
             return 0
         fi
-        [ "$try" = 3 ] || sleep $((try * 3))
+        [ "$try" -lt "${3:-3}" ] || return 1
+        sleep $((try * 3))
     done
-    return 1
 }
 
 unpack() { # ARCHITECTURE APT ...: all packages of the architecture, as far as apt has them
@@ -147,6 +147,10 @@ else
         incomplete=arm64
         echo "loaders: the signed loaders for arm64 could not be had this time" >&2
     fi
+    for rare in $(python3 "$here/loaders.py" rare); do
+        { get_lists "$rare" "$found" 1 && unpack "$rare" private_apt "$rare" apt-get; } 2>/dev/null ||
+            echo "loaders: GRUB for $rare could not be had; 'make loaders' tries again"
+    done
 fi
 
 rm -rf "$staging"
