@@ -73,6 +73,8 @@ async def test_every_name_of_the_script(catalog: Running, path: str) -> None:
         assert got.headers["Content-Type"] == "text/plain"
         assert got.headers["Content-Length"] == str(len(text))
     assert "goto start_${selected}" in text
+    # An iPXE that HTTP Boot started has its interface closed.
+    assert ("ifopen" in text) is path.endswith("/autoexec.ipxe")
     assert "evil.test" not in text
 
 

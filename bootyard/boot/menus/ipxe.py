@@ -17,6 +17,26 @@ HTTP_TRIES = 5
 MACHINE_QUERY = "mac=${netX/mac}&uuid=${uuid}&buildarch=${buildarch}&platform=${platform}"
 
 
+OPEN_INTERFACE = (
+    "set idx:int32 0",
+    ":interface",
+    "isset ${net${idx}/mac} || goto ask_dhcp",
+    "isset ${net${idx}/ip} || goto next_interface",
+    "ifopen net${idx} && goto opened ||",
+    ":next_interface",
+    "inc idx",
+    "goto interface",
+    ":ask_dhcp",
+    "dhcp || goto local_disk",
+    ":opened",
+)
+"""For a script that iPXE has from its firmware, which loaded it beside the loader.
+
+The EFI build keeps the lease of PXE firmware, but has the interface closed: opening it saves a
+DHCP cycle, six seconds and every second-DHCP failure. HTTP Boot firmware leaves it no lease.
+"""
+
+
 def unsafe_words(text: str) -> tuple[str, ...]:
     """List the words of `text` that a script cannot carry, for a message to whoever wrote them."""
     return tuple(word for word in text.split() if not _is_safe(word))
@@ -39,23 +59,9 @@ def _is_safe(word: str) -> bool:
 
 
 def render_first_script(server: Server, snapshot: Snapshot) -> str:
-    """Render what every iPXE gets first, over TFTP: ask the catalog, else the menu kept here.
-
-    The EFI build keeps the lease of the firmware that loaded it, but has the interface closed:
-    opening it saves a DHCP cycle, six seconds and every second-DHCP failure.
-    """
+    """Render what every iPXE gets first, over TFTP: ask the catalog, else the menu kept here."""
     return _script(
-        "set idx:int32 0",
-        ":interface",
-        "isset ${net${idx}/mac} || goto ask_dhcp",
-        "isset ${net${idx}/ip} || goto next_interface",
-        "ifopen net${idx} && goto opened ||",
-        ":next_interface",
-        "inc idx",
-        "goto interface",
-        ":ask_dhcp",
-        "dhcp || goto local_disk",
-        ":opened",
+        *OPEN_INTERFACE,
         f"chain --autofree --replace --timeout 10000 {server.catalog}/boot.ipxe?{MACHINE_QUERY} ||",
         "echo Bootyard: the catalog does not answer, using the menu kept by tftp",
         f"chain --autofree --replace --timeout 20000 {server.tftp}/menu.ipxe ||",
@@ -63,17 +69,27 @@ def render_first_script(server: Server, snapshot: Snapshot) -> str:
     )
 
 
-def render_plan(plan: Plan, server: Server, snapshot: Snapshot, kernel_args: str = "") -> str:
-    """Render a machine's menu, or its boot-once."""
+def render_plan(
+    plan: Plan,
+    server: Server,
+    snapshot: Snapshot,
+    kernel_args: str = "",
+    *,
+    opens_interface: bool = False,
+) -> str:
+    """Render a machine's menu, or its boot-once; for iPXE that just started, with its network."""
+    opening = OPEN_INTERFACE if opens_interface else ()
     match plan:
         case BootNow(target=target):
             return _script(
+                *opening,
                 f"echo Bootyard: boot-once {label(target.title)}",
                 *_start(target, server, snapshot, kernel_args),
                 *_local_disk(snapshot),
             )
         case ShowMenu():
             return _script(
+                *opening,
                 *_menu(plan, server),
                 *_flat(_start(t, server, snapshot, kernel_args) for t in plan.targets),
                 *_leave_for_local_disk(server),

@@ -39,6 +39,8 @@ class Asker(msgspec.Struct, frozen=True, kw_only=True):
     """What it is, beyond what it says; None: not proven."""
     firmware: Firmware | None
     chose_local_disk: bool
+    opens_interface: bool
+    """It has just been started by HTTP Boot, and its script is to open the network."""
     is_question: bool
     """A HEAD: nothing may change by it."""
 
@@ -80,6 +82,7 @@ def _asker(request: web.Request, language: Language, catalog: Catalog) -> Asker:
         mac=mac,
         firmware=firmware_under(query.get("platform"), query.get("buildarch")),
         chose_local_disk=query.get("selected") == LOCAL_DISK,
+        opens_interface=request.path.casefold().endswith("/autoexec.ipxe"),
         is_question=request.method != "GET",
     )
 
@@ -131,7 +134,9 @@ def _render(
 ) -> str:
     match asker.language:
         case "ipxe":
-            return ipxe.render_plan(plan, server, snapshot, kernel_args)
+            return ipxe.render_plan(
+                plan, server, snapshot, kernel_args, opens_interface=asker.opens_interface
+            )
         case "grub":
             return grub.render_plan(plan, server, snapshot, kernel_args, vendor)
 
