@@ -94,11 +94,12 @@ class Machine:
         memory_mb: int = 1024,
         disk: Path | None = None,
         extra: Sequence[str] = (),
+        bridge: str = "br0",
     ) -> None:
         """With less than 1024 MB the Debian installer asks about low memory first.
 
         `disk` is a raw image, second in the boot order: an empty file of some size, or what
-        `make_local_disk` wrote.
+        `make_local_disk` wrote. `bridge` is the network of the switch that it is on.
         """
         self.lab = lab
         self.kind: Kind = kind
@@ -107,7 +108,7 @@ class Machine:
         self._memory_mb = memory_mb
         self._disk = disk
         self._extra = extra
-        self._tap = lab.tap()
+        self._tap = lab.tap(bridge)
         self._power: _Power | None = None
         self._switched_on = 0.0
 

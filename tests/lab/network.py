@@ -124,11 +124,16 @@ class Lab:
         return process
 
     def capture(
-        self, name: str = "lan", *, namespace: str = "sw", expression: str = "udp"
+        self,
+        name: str = "lan",
+        *,
+        namespace: str = "sw",
+        interface: str | None = None,
+        expression: str = "udp",
     ) -> Capture:
         """Record what passes the switch (`sw`) or reaches a host, from now on."""
         pcap = self.work / f"{name}.pcap"
-        interface = "br0" if namespace == "sw" else "eth0"
+        interface = interface or ("br0" if namespace == "sw" else "eth0")
         listen = ["tcpdump", "-n", "-U", "-Z", "root", "--immediate-mode", "-s", "0"]
         process = self.popen(
             namespace,
@@ -146,11 +151,11 @@ class Lab:
     def unlimit(self) -> None:
         self.run("boot", ["tc", "qdisc", "del", "dev", "eth0", "root"], check=False)
 
-    def tap(self) -> str:
+    def tap(self, bridge: str = "br0") -> str:
         """A new switch port for a virtual machine."""
         name = f"tap{next(self._taps)}"
-        self._ip("sw", f"tuntap add dev {name} mode tap")
-        self._ip("sw", f"link set {name} master br0 up")
+        self.ip("sw", f"tuntap add dev {name} mode tap")
+        self.ip("sw", f"link set {name} master {bridge} up")
         return name
 
     def plain_client(self, *, mac: str | None = None) -> PlainClient:
@@ -158,7 +163,7 @@ class Lab:
         number = next(self._clients)
         name = f"client{number}"
         mac = mac or f"52:54:00:c1:00:{number:02x}"
-        self._add_host(name, mac)
+        self.add_host(name, mac)
         ask = ["udhcpc", "--interface", "eth0", "--foreground", "--quit", "--now"]
         # The packaged script would write the resolv.conf of the machine that runs the lab.
         done = self.run(name, [*ask, "--script", "/bin/true"])
@@ -166,17 +171,42 @@ class Lab:
         lease = re.search(r"lease of ([0-9.]+) obtained", output)
         if lease is None:
             raise LabError(f"no lease: {output}")
-        self._ip(name, f"address add {lease[1]}/24 dev eth0")
+        self.ip(name, f"address add {lease[1]}/24 dev eth0")
         return PlainClient(name, mac, lease[1], output)
+
+    def add_bridge(self, name: str) -> None:
+        """Add a network to the switch; no host is on it yet."""
+        # The forward delay of a bridge that does not speak STP; 15 s would eat the first DISCOVERs.
+        self.ip("sw", f"link add {name} type bridge forward_delay 0 mcast_snooping 0")
+        self.ip("sw", f"link set {name} up")
+
+    def add_host(self, short: str, mac: str, address: str | None = None) -> None:
+        """Add a host to the LAN, with its `eth0`."""
+        self._namespaces.add(short)
+        self.plug(short, mac=mac, address=address)
+
+    def plug(
+        self,
+        short: str,
+        device: str = "eth0",
+        *,
+        mac: str,
+        address: str | None = None,
+        bridge: str = "br0",
+    ) -> None:
+        """Lay a wire from a host to the switch."""
+        port = short if device == "eth0" else f"{short}-{device}"
+        addresses = () if address is None else (f"{address}/24",)
+        host = End(self.namespace(short), device, addresses, mac)
+        lay_wire(End(self.namespace("sw"), port), host)
+        self.ip("sw", f"link set {port} master {bridge}")
 
     def _build(self) -> None:
         self._namespaces.add("sw")
-        # The forward delay of a bridge that does not speak STP; 15 s would eat the first DISCOVERs.
-        self._ip("sw", "link add br0 type bridge forward_delay 0 mcast_snooping 0")
-        self._ip("sw", "link set br0 up")
-        self._add_host("router", "52:54:00:fe:00:01", ROUTER_ADDRESS)
-        self._add_host("boot", "52:54:00:fe:00:10", BOOT_ADDRESS)
-        self._ip("boot", f"route add default via {ROUTER_ADDRESS}")
+        self.add_bridge("br0")
+        self.add_host("router", "52:54:00:fe:00:01", ROUTER_ADDRESS)
+        self.add_host("boot", "52:54:00:fe:00:10", BOOT_ADDRESS)
+        self.ip("boot", f"route add default via {ROUTER_ADDRESS}")
         self.router = self.popen(
             "router",
             [
@@ -192,13 +222,8 @@ class Lab:
         )
         self.router.wait_for_output("IP range")
 
-    def _add_host(self, short: str, mac: str, address: str | None = None) -> None:
-        addresses = () if address is None else (f"{address}/24",)
-        host = End(self._namespaces.add(short), "eth0", addresses, mac)
-        lay_wire(End(self.namespace("sw"), short), host)
-        self._ip("sw", f"link set {short} master br0")
-
-    def _ip(self, short: str, arguments: str) -> None:
+    def ip(self, short: str, arguments: str) -> None:
+        """Run ip(8) on what is in a namespace."""
         ip("-n", self.namespace(short), *arguments.split())
 
     def _remove(self) -> None:
