@@ -14,7 +14,7 @@ from tests.lab import docker_host
 from tests.lab.debian_installer import make_debian_folder
 from tests.lab.docker_host import IMAGE, PROMETHEUS, REDIS, TESTS, Compose, Engine
 from tests.lab.machine import Machine
-from tests.lab.network import BOOT_ADDRESS, Lab
+from tests.lab.network import BOOT_ADDRESS, ROUTER_ADDRESS, Lab
 from tests.lab.processes import LabError, wait_until
 
 pytestmark = [
@@ -121,6 +121,41 @@ def test_a_service_has_no_right_but_to_bind_low_ports(compose: Compose, service:
     # What is written goes to volumes; the rest of the file system cannot be written by anyone.
     mounts = compose("exec", service, "cat", "/proc/1/mounts").stdout.splitlines()
     assert any(re.match(r"overlay / overlay ro,", mount) for mount in mounts)
+
+
+@pytest.mark.parametrize("service", ["proxydhcp", "tftp"])
+def test_a_container_behind_nat_ends_and_says_what_to_do(host: Engine, service: str) -> None:
+    host.docker("network", "create", "nat")
+    try:
+        done = host.docker(
+            *("run", "--rm", "--network", "nat", IMAGE, "python", "-m", f"services.{service}"),
+            check=False,
+        )
+    finally:
+        host.docker("network", "rm", "nat")
+    assert done.returncode == 78
+    assert "network_mode: host" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_macvlan_container_is_a_host_of_the_lan(host: Engine) -> None:
+    lan = ("--driver", "macvlan", "--opt", "parent=eth0", "--subnet", "192.0.2.0/24")
+    host.docker("network", "create", *lan, "--gateway", ROUTER_ADDRESS, "lan")
+    container = ""
+    try:
+        run = ("run", "--detach", "--network", "lan", "--ip", "192.0.2.20")
+        service = (IMAGE, "python", "-m", "services.proxydhcp")
+        container = host.docker(*run, *service).stdout.strip()
+
+        def look() -> bool | None:
+            asked = ("exec", container, "bootyard", "health", "proxydhcp")
+            return host.docker(*asked, check=False).returncode == 0 or None
+
+        wait_until(look, timeout=60, failure=lambda: host.docker("logs", container).stderr)
+    finally:
+        if container:
+            host.docker("rm", "--force", container)
+        host.docker("network", "rm", "lan")
 
 
 def test_the_command_line_works_inside(compose: Compose) -> None:
