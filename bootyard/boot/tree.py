@@ -24,6 +24,7 @@ from bootyard.boot.names import (
     without_pi_prefix,
 )
 from bootyard.boot.plan import make_plan
+from bootyard.boot.vendor import vendor_offered
 from bootyard.model.architecture import Firmware
 from bootyard.model.events import FileClass
 from bootyard.model.loaders import platform_of
@@ -138,9 +139,11 @@ class BootTree:
         kernel_args = machine.kernel_args if machine is not None else ""
         if language == "pxelinux":
             text = pxelinux.render_plan(plan, self.snapshot, kernel_args, seen or override)
+        elif language == "grub":
+            vendor = vendor_offered(self.snapshot, request.mac, machine)
+            text = grub.render_plan(plan, self._server(request), self.snapshot, kernel_args, vendor)
         else:
-            render = grub.render_plan if language == "grub" else ipxe.render_plan
-            text = render(plan, self._server(request), self.snapshot, kernel_args)
+            text = ipxe.render_plan(plan, self._server(request), self.snapshot, kernel_args)
         return Found(
             path=name,
             content=Text(text.encode()),

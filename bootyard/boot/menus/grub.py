@@ -9,10 +9,8 @@ from bootyard.boot.menus.grub_disk import local_disk_function
 from bootyard.boot.menus.grub_words import kernel_arguments, label, left_out, quote, say
 from bootyard.boot.menus.server import Server
 from bootyard.boot.plan import BootNow, Plan, ShowMenu
+from bootyard.boot.vendor import PACKAGED_VENDOR
 from bootyard.model.snapshot import LOCAL_DISK, BootTarget, Snapshot
-
-PACKAGED_VENDOR = "debian"
-"""Whose key the packaged GRUB is signed with, and whose kernels its shim trusts."""
 
 TRIES = 3
 """How often a target is loaded over HTTP before TFTP: a dead port takes GRUB 16 s to give up."""

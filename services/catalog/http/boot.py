@@ -11,6 +11,7 @@ from bootyard.boot.client import RequestFacts
 from bootyard.boot.menus import grub, ipxe
 from bootyard.boot.menus.server import Server
 from bootyard.boot.plan import Plan, ShowMenu, make_plan
+from bootyard.boot.vendor import PACKAGED_VENDOR, vendor_of_image, vendor_offered
 from bootyard.model.architecture import Firmware, firmware_under
 from bootyard.model.events import FileClass, Step, TransferOutcome
 from bootyard.model.mac import MACAddress
@@ -119,7 +120,7 @@ async def _script_for(asker: Asker, catalog: Catalog, snapshot: Snapshot, server
         snapshot=snapshot.version,
     )
     kernel_args = machine.kernel_args if machine is not None else ""
-    vendor = _vendor(boot, snapshot)
+    vendor = _vendor(boot, asker.mac, snapshot)
     return _render(asker, plan, snapshot, server, kernel_args=kernel_args, vendor=vendor)
 
 
@@ -130,7 +131,7 @@ def _render(
     server: Server,
     *,
     kernel_args: str = "",
-    vendor: str = grub.PACKAGED_VENDOR,
+    vendor: str = PACKAGED_VENDOR,
 ) -> str:
     match asker.language:
         case "ipxe":
@@ -146,15 +147,16 @@ def _render_local_disk(asker: Asker, snapshot: Snapshot) -> str:
     return render(snapshot)
 
 
-def _vendor(boot: Boot | None, snapshot: Snapshot) -> str:
-    """Name the vendor of the GRUB that asks: of the image that its loader came from, or ours.
+def _vendor(boot: Boot | None, mac: MACAddress | None, snapshot: Snapshot) -> str:
+    """Name the vendor of the GRUB that asks.
 
-    GRUB asks where its builder told it to, not beside itself: only the timeline knows.
+    GRUB asks where its builder told it to, not beside itself. The timeline tells which loader the
+    machine took; as long as it does not (Redis is away), it is the one that was offered.
     """
     loaders = [s for s in boot.steps if s.step is Step.LOADER] if boot is not None else []
-    image = loaders[-1].image if loaders else None
-    signers = (t.signed_by for t in snapshot.targets.values() if t.image == image and t.chains)
-    return next((signer for signer in signers if signer), grub.PACKAGED_VENDOR)
+    if loaders:
+        return vendor_of_image(snapshot, loaders[-1].image)
+    return vendor_offered(snapshot, mac, snapshot.machine(mac))
 
 
 def _is_on_its_way_to_disk(catalog: Catalog, mac: MACAddress) -> bool:
