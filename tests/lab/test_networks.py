@@ -112,9 +112,9 @@ def test_another_boot_server_answers_too_and_is_reported(lab: Lab, host: Bootyar
     with Machine(lab, "uefi-x64", mac=MAC) as machine:
         machine.wait_for_any("This is the other server", MENU, timeout=ARRIVES)
     boot = host.wait_for_steps(MAC, "discovered", "offered", "offered")
-    said = [step for step in boot["steps"] if step.get("outcome") == OTHER_SERVER]
+    said = [step for step in boot["steps"] if step["outcome"] == OTHER_SERVER]
     assert said, boot
-    assert f"{OTHER_ADDRESS} also offers" in said[0]["detail"]
+    assert f"{OTHER_ADDRESS} also offers" in said[0]["note"]
     servers = 'bootyard_proxydhcp_other_servers{kind="pxe"}'
     assert host.metric("proxydhcp", servers) == 1
     assert host.log().count(f"server={OTHER_ADDRESS}") == 1
