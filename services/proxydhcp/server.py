@@ -1,6 +1,7 @@
 """Keeps ports 67 and 4011 open on every served interface, as interfaces come and go."""
 
 import asyncio
+import errno
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -23,6 +24,9 @@ from services.proxydhcp.responder import Responder
 log = get_logger(__name__)
 
 SCAN_SECONDS = 2.0
+FREE_SECONDS = 10.0
+"""A DHCP server that held port 67 alone is being restarted, perhaps: taking the port in between
+would leave the network without it."""
 LOOPBACK = IPv4Address("127.0.0.1")
 """Port 4011 is served here too, for health probes."""
 
@@ -71,6 +75,7 @@ class ProxyDHCPServer:
         self._absent: frozenset[str] = frozenset()
         self._unused_address: str | None = None
         self._shares_port = False
+        self._dhcp_port_busy_at = -FREE_SECONDS
 
     async def run(self) -> None:
         """Serve until the service is stopped."""
@@ -132,8 +137,7 @@ class ProxyDHCPServer:
         """
         if self._shares_port:
             return
-        own = frozenset(p.inode for p in self._open.values() if isinstance(p, DHCPSocket))
-        self._shares_port = shared_port(self._settings.dhcp_port, own)
+        self._shares_port = self._is_shared()
         if self._shares_port:
             log.info(
                 "port shared",
@@ -141,11 +145,27 @@ class ProxyDHCPServer:
                 reason="another DHCP server runs on this host; relays are left to it",
             )
 
+    def _is_shared(self) -> bool:
+        """Tell whether another program is on port 67."""
+        own = frozenset(p.inode for p in self._open.values() if isinstance(p, DHCPSocket))
+        return shared_port(self._settings.dhcp_port, own)
+
+    def _may_be_restarting(self, place: _Place) -> bool:
+        """Tell whether the program that held port 67 alone is gone for a moment only."""
+        if place not in self._failed or place.listener is not Listener.DHCP:
+            return False
+        passed = asyncio.get_running_loop().time() - self._dhcp_port_busy_at
+        return passed < FREE_SECONDS and not self._is_shared()
+
     async def _try_open(self, place: _Place) -> None:
+        if self._may_be_restarting(place):
+            return
         try:
             port = self._make(place)
             await port.open()
         except OSError as error:
+            if error.errno == errno.EADDRINUSE and place.listener is Listener.DHCP:
+                self._dhcp_port_busy_at = asyncio.get_running_loop().time()
             if place not in self._failed:
                 reason = await asyncio.to_thread(
                     explain_bind_error, error, place.port, "udp", CURES[place.listener]

@@ -278,6 +278,20 @@ def test_dnsmasq_that_holds_the_port_alone_is_named_with_the_cure(
         for part in (f"held by dnsmasq, pid {other.pid}", "bind-interfaces", "another host"):
             assert part in readiness
         assert takes_lease(made.machines[0])
+    # It may be restarted, by its owner or an update, and finds its port free.
+    with dnsmasq(made, tmp_path):
+        made.wait_for(lambda: holders(made, 67) >= 1)
+        assert takes_lease(made.machines[0])
+    with dnsmasq(made, tmp_path, "--bind-interfaces"):
+        made.wait_for(lambda: made.get("/readyz")[0] == 200)
+        assert offer_to(made.machines[0], 2)[1] == (NEAR, BOOTPS)
+
+
+def test_port_that_stays_free_is_taken(made: Host, tmp_path: Path) -> None:
+    with dnsmasq(made, tmp_path):
+        made.wait_for(lambda: holders(made, 67) >= 1)
+        made.start(ready=False)
+        made.wait_for(lambda: "held by dnsmasq" in made.get("/readyz")[1])
     made.wait_for(lambda: made.get("/readyz")[0] == 200)
     assert offer_to(made.machines[0], 1)[1] == (NEAR, BOOTPS)
 
