@@ -31,6 +31,8 @@ from services.catalog.machines import Machines
 log = get_logger(__name__)
 
 DEBOUNCE_SECONDS = 0.1
+SPACING_SECONDS = 0.5
+"""At least so long between two that nobody waits for: every service takes each of them in."""
 FIRST_LOOK_SECONDS = 60.0
 ROUND_SECONDS = 5.0
 """How often everything is looked at: a user may put a loader in, a boot-once may run out, and a
@@ -146,8 +148,10 @@ class Publisher:
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_LOOK_SECONDS):
                 await self._library.looked.wait()
+        loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
+            began = loop.time()
             try:
                 await self.publish()
             except Exception:
@@ -156,7 +160,7 @@ class Publisher:
             with suppress(TimeoutError):
                 async with asyncio.timeout(ROUND_SECONDS):
                     await self._wake.wait()
-                await asyncio.sleep(DEBOUNCE_SECONDS)
+                await asyncio.sleep(max(DEBOUNCE_SECONDS, began + SPACING_SECONDS - loop.time()))
 
     async def publish(self) -> Snapshot:
         """Publish at once if anything changed, and give what is current then.

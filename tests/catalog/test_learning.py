@@ -462,6 +462,17 @@ def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
     assert catalog.learned().dead_ends == ()
 
 
+def test_a_clock_that_was_ahead_hides_nothing_that_is_new() -> None:
+    ahead = Catalog().tell(*switched_on(90_000, strategy=DIRECT), loader(90_005))
+    ahead.tell(first_script(90_006), script(90_007)).wait_until(90_100)
+    catalog = Catalog()
+    catalog.learning = Learning([(MAC, ahead.learning.evidence(MAC))], catalog.now)
+    catalog.tell(*switched_on(10), loader(15), *switched_on(40)).wait_until(50)
+    assert catalog.learned() == Learned(
+        offer=COMPATIBLE, secure_boot="probable", dead_ends=(LoaderName.SNPONLY,)
+    )
+
+
 def test_what_is_learned_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "MAX_MACHINES", 3)
     catalog = Catalog()

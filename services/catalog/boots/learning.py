@@ -94,6 +94,7 @@ NOTHING = Evidence()
 
 def learn(before: Evidence, boot: Boot, now: float) -> Evidence:
     """Take in what a boot says by now, in place of what the same boot said before."""
+    before = _not_ahead(before, now)
     attempts, quiet = attempts_of(boot), now - boot.heard
     offer, offer_at = before.offer, before.offer_at
     taken = taken_offer(boot)
@@ -113,6 +114,27 @@ def learn(before: Evidence, boot: Boot, now: float) -> Evidence:
         signed_ran=max((before.signed_ran, *(a.asked or 0.0 for a in ran if a.second_stage))),
         worked=max((before.worked, *(a.reached or 0.0 for a in ran))),
     )
+
+
+def _not_ahead(evidence: Evidence, now: float) -> Evidence:
+    """Take times back that were noted before the clock was: they would hide all that is new."""
+    failures = (*evidence.refused, *evidence.dead_ends)
+    times = (evidence.offer_at, evidence.unsigned_ran, evidence.signed_ran, evidence.worked)
+    if max((*times, *(failure.at for failure in failures))) <= now + CLOCK_SLACK_SECONDS:
+        return evidence
+    return Evidence(
+        offer=evidence.offer,
+        offer_at=min(evidence.offer_at, now),
+        refused=_until(evidence.refused, now),
+        dead_ends=_until(evidence.dead_ends, now),
+        unsigned_ran=min(evidence.unsigned_ran, now),
+        signed_ran=min(evidence.signed_ran, now),
+        worked=min(evidence.worked, now),
+    )
+
+
+def _until(failures: tuple[Failure, ...], now: float) -> tuple[Failure, ...]:
+    return tuple(msgspec.structs.replace(f, at=min(f.at, now)) for f in failures)
 
 
 def _failures(
