@@ -6,7 +6,7 @@ export DEBIAN_MIRROR PYTHON UPGRADE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup loaders run dev check test-packages test-packages-long test test-all lab bench lock
+.PHONY: help setup loaders run dev check test-packages test-packages-long test test-all lab fuzz bench lock
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -43,6 +43,9 @@ test-all: setup test-packages-long check ## the same and the long journeys
 
 lab: setup test-packages dev ## real firmware in QEMU only; ARGS="-k bios" picks some
 	$(PYTEST) tests/lab $(ARGS)
+
+fuzz: dev ## changed input for every decoder, SECONDS=60 in all; ARGS="tftp names" picks some
+	.venv/bin/python -m tests.fuzz.run --seconds $(or $(SECONDS),60) $(ARGS)
 
 bench: setup dev ## the measurements in bench/
 	@found=; for script in bench/*.py bench/*.sh; do \

@@ -239,9 +239,15 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
                     f"the snapshot has schema {schema}, this version reads {SCHEMA} and older;"
                     " upgrade this service to the catalog's version"
                 )
-            return decode(document, cls)
+            snapshot = decode(document, cls)
         except DocumentInvalid as error:
             raise SnapshotUnreadable(f"not a snapshot: {error}") from error
+        for target in snapshot.targets.values():
+            if target.image not in snapshot.images:
+                raise SnapshotUnreadable(
+                    f"not a snapshot: target {target.id} is of {target.image}, which is not in it"
+                )
+        return snapshot
 
 
 class _Header(msgspec.Struct):

@@ -16,7 +16,11 @@ from bootyard.model.events import FileClass
 from bootyard.model.snapshot import Policy, Root, Slice, Snapshot, TargetKind
 from services.catalog.database import Database
 from services.catalog.library.image import LibraryImage
+from services.catalog.library.kernels import HEADER_BYTES
+from services.catalog.library.secureboot import Signed, examine
+from services.catalog.library.signature import certificate_table
 from services.catalog.publisher import build_snapshot
+from tests.catalog.efi_programs import X64
 from tests.catalog.images import LibraryAtHand, open_database
 from tests.lab.debian_installer import INSTALLER
 
@@ -44,6 +48,8 @@ def _assert_is_debian(image: LibraryImage) -> None:
     assert image.files["initrd.gz"].size == (FILES / "initrd.gz").stat().st_size
     (target,) = image.targets
     assert (target.kernel, target.initrds, target.command_line) == ("linux", ("initrd.gz",), "")
+    # Its shim and GRUB lie among the packaged loaders already.
+    assert (target.signed_by, target.chains) == ("debian", ())
 
 
 async def test_as_a_folder(tmp_path: Path, database: Database) -> None:
@@ -107,3 +113,16 @@ async def test_machines_find_it_in_the_boot_tree(tmp_path: Path, database: Datab
         assert isinstance(found.content, Slice)
         assert (found.file_class, found.image) == (file_class, "debian-12")
         assert _digest(hand.images_dir / found.content.path) == _digest(FILES / file)
+
+
+@pytest.mark.parametrize(
+    ("file", "vendor"),
+    [("linux", "debian"), ("grubx64.efi", "debian"), ("bootnetx64.efi", "microsoft")],
+)
+def test_who_signed_its_programs(file: str, vendor: str) -> None:
+    program = (FILES / file).read_bytes()
+    signed = examine(lambda offset, length: program[offset : offset + length])
+    assert signed == Signed(machine=X64, vendors=(vendor,))
+    table = certificate_table(program[:HEADER_BYTES])
+    assert table is not None
+    assert sum(table) == len(program)

@@ -42,3 +42,9 @@ def test_fields_added_by_a_later_version_of_the_same_schema_are_ignored() -> Non
 def test_any_bytes_are_read_or_refused(document: bytes) -> None:
     with pytest.raises(SnapshotUnreadable):
         Snapshot.from_json(document)
+
+
+def test_a_target_of_an_image_that_is_not_there_is_no_snapshot() -> None:
+    broken = msgspec.structs.replace(snapshot(), images={})
+    with pytest.raises(SnapshotUnreadable, match="which is not in it"):
+        Snapshot.from_json(broken.to_json())
