@@ -6,6 +6,7 @@ times.
 
 from bootyard.boot.choice import BootOffer, Silence, choose
 from bootyard.boot.client import BootClient, RecentBoot
+from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Snapshot
 
 REMEMBERED = 256
@@ -22,7 +23,7 @@ class Choices:
         self, client: BootClient, recent: RecentBoot, snapshot: Snapshot
     ) -> BootOffer | Silence:
         """Choose what a machine loads next."""
-        if _is_told_apart(client, snapshot):
+        if tells_apart(snapshot, client.mac):
             return choose(client, recent, snapshot)
         if snapshot is not self._snapshot or len(self._made) >= REMEMBERED:
             self._snapshot = snapshot
@@ -48,8 +49,9 @@ class Choices:
         return made
 
 
-def _is_told_apart(client: BootClient, snapshot: Snapshot) -> bool:
-    mac, policy = client.mac, snapshot.policy
+def tells_apart(snapshot: Snapshot, mac: MACAddress) -> bool:
+    """Tell whether a snapshot says anything about single machines that may be this one."""
+    policy = snapshot.policy
     return bool(
         mac in snapshot.machines
         or mac in snapshot.learned

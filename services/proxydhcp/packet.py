@@ -33,6 +33,8 @@ FILE_SIZE = 128
 SNAME_SIZE = 64
 
 _HEADER = struct.Struct("!BBBBIHH4s4s4s4s6s10x64s128s4s")
+OPTIONS_OFFSET = _HEADER.size
+_XID_OFFSET = 4
 _CHADDR_OFFSET = 28
 _SNAME_OFFSET = 44
 _FILE_OFFSET = 108
@@ -155,6 +157,11 @@ def mac_within(data: bytes) -> str | None:
     """Tell the hardware address of a datagram that was not read yet, for limits on reading them."""
     octets = data[_CHADDR_OFFSET : _CHADDR_OFFSET + 6]
     return octets.hex(":") if len(octets) == 6 else None
+
+
+def xid_within(data: bytes) -> int:
+    """Tell the transaction id of a datagram that was not read yet."""
+    return int.from_bytes(data[_XID_OFFSET : _XID_OFFSET + 4])
 
 
 def _read_options(

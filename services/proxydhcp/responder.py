@@ -25,9 +25,10 @@ from services.proxydhcp.choices import Choices
 from services.proxydhcp.identify import Listener, asks_to_boot, identify, stage_of, unasked
 from services.proxydhcp.limits import EventBudget, KnownMachines, LineBudget, RateLimiter
 from services.proxydhcp.metrics import SERVER_KINDS, Metrics
+from services.proxydhcp.offers_made import Answer, OffersMade
 from services.proxydhcp.options import MessageType, OptionCode, read_address
 from services.proxydhcp.others import OtherServers
-from services.proxydhcp.packet import NOWHERE, DHCPPacket, mac_within
+from services.proxydhcp.packet import NOWHERE, DHCPPacket, mac_within, xid_within
 from services.proxydhcp.recent import RecentBoots
 from services.proxydhcp.reply import Endpoint, build_reply, destination, is_acknowledged
 
@@ -96,6 +97,7 @@ class Responder:
         self._lines = LineBudget()
         self._boots = RecentBoots(self._known.keeps)
         self._choices = Choices()
+        self._offers = OffersMade()
         self._others = OtherServers()
         telemetry.declare_places(*PLACES.values())
 
@@ -136,6 +138,12 @@ class Responder:
             self._metrics.received(heard.listener, None)
             self._ignore(heard, mac, IgnoreReason.RATE_LIMITED, refusal)
             return
+        if heard.listener is Listener.DHCP and mac not in (None, PROBE_MAC):
+            answer = self._made_before(mac, heard)
+            if answer is not None:
+                self._metrics.received(heard.listener, MessageType.DISCOVER)
+                self._give(answer, heard, send)
+                return
         try:
             packet = DHCPPacket.parse(heard.data)
             kind = packet.message_type
@@ -178,63 +186,78 @@ class Responder:
         self._telemetry.events_dropped(events)
         return False
 
+    def _made_before(self, mac: str, heard: Heard) -> Answer | None:
+        """Find the answer to a DISCOVER like one before."""
+        snapshot = self._snapshots.snapshot
+        recent = self._boots.recall(MACAddress(mac), xid_within(heard.data), heard.at)
+        return self._offers.find(heard.data, recent, heard.server, snapshot)
+
     def _answer(self, packet: DHCPPacket, client: BootClient, heard: Heard, send: Send) -> None:
         """Answer a machine as the snapshot says."""
         snapshot = self._snapshots.snapshot
         confirms = is_acknowledged(packet)
         if confirms:
             self._boots.took_offer(client.mac)
-        if confirms or client.kind is ClientKind.IPXE:
             self._known.note_step(client.mac, heard.at)
         recent = self._boots.recall(client.mac, None if confirms else packet.xid, heard.at)
         decision = self._choices.choose(client, recent, snapshot)
-        is_silence = isinstance(decision, Silence)
-        tells = self._may_tell(client.mac, heard.at, 1 if confirms or is_silence else 2)
-        if tells and (is_silence or not confirms):
-            self._events.send(
-                Step.DISCOVERED,
-                mac=client.mac,
-                xid=packet.xid,
-                firmware=client.firmware,
-                stage=stage_of(client),
-                outcome=decision.reason if isinstance(decision, Silence) else "",
-                transport="dhcp",
-                detail=decision.detail if isinstance(decision, Silence) else "",
-            )
         if isinstance(decision, Silence):
+            if self._may_tell(client.mac, heard.at):
+                self._tell_discovered(client, packet.xid, decision)
             self._ignore(heard, client.mac, decision.reason, decision.detail)
             return
-        if not confirms:
-            self._boots.note_offer(client, decision, packet.xid, heard.at)
         reply = build_reply(
             packet, client, decision, server=heard.server, http_port=snapshot.http_port
         )
-        target = destination(packet, heard.source)
+        answer = Answer(
+            client=client,
+            offer=decision,
+            xid=packet.xid,
+            reply=reply.to_bytes(),
+            target=destination(packet, heard.source),
+            confirms=confirms,
+        )
+        if not confirms:
+            self._offers.keep(heard.data, recent, heard.server, snapshot, answer)
+        self._give(answer, heard, send, self._address(packet) if confirms else None)
+
+    def _give(
+        self, answer: Answer, heard: Heard, send: Send, ip: IPv4Address | None = None
+    ) -> None:
+        """Send an answer, and tell about it."""
+        client, offer, confirms = answer.client, answer.offer, answer.confirms
+        if not confirms:
+            self._boots.note_offer(client, offer, answer.xid, heard.at)
+            if client.kind is ClientKind.IPXE:
+                self._known.note_step(client.mac, heard.at)
+        tells = self._may_tell(client.mac, heard.at, 1 if confirms else 2)
+        if tells and not confirms:
+            self._tell_discovered(client, answer.xid)
         try:
-            send(reply.to_bytes(), target)
+            send(answer.reply, answer.target)
         except OSError as error:
             log.warning(
                 "answer not sent",
                 mac=client.mac,
                 interface=heard.interface,
-                client=str(target[0]),
+                client=str(answer.target[0]),
                 error=str(error),
             )
             return
         self._metrics.answered(time.monotonic() - heard.at)
         if not confirms:
-            self._metrics.offered(client.firmware, decision.stage)
+            self._metrics.offered(client.firmware, offer.stage)
         if tells:
             self._events.send(
                 Step.ACKED if confirms else Step.OFFERED,
                 mac=client.mac,
-                ip=self._address(packet) if confirms else None,
-                xid=packet.xid,
+                ip=ip,
+                xid=answer.xid,
                 firmware=client.firmware,
-                stage=decision.stage,
-                strategy=decision.strategy,
+                stage=offer.stage,
+                strategy=offer.strategy,
                 transport="dhcp",
-                detail=decision.boot_file,
+                detail=offer.boot_file,
             )
         self._summarise(heard.at)
         if not self._lines.admits(heard.at):
@@ -242,14 +265,28 @@ class Responder:
         log.info(
             "offer confirmed" if confirms else "offer sent",
             mac=client.mac,
-            xid=f"{packet.xid:08x}",
+            xid=f"{answer.xid:08x}",
             firmware=client.firmware,
-            stage=decision.stage,
-            boot_file=decision.boot_file,
-            strategy=decision.strategy,
+            stage=offer.stage,
+            boot_file=offer.boot_file,
+            strategy=offer.strategy,
             interface=heard.interface,
             server=str(heard.server),
-            client=str(target[0]),
+            client=str(answer.target[0]),
+        )
+
+    def _tell_discovered(
+        self, client: BootClient, xid: int, silence: Silence | None = None
+    ) -> None:
+        self._events.send(
+            Step.DISCOVERED,
+            mac=client.mac,
+            xid=xid,
+            firmware=client.firmware,
+            stage=stage_of(client),
+            outcome="" if silence is None else silence.reason,
+            transport="dhcp",
+            detail="" if silence is None else silence.detail,
         )
 
     def _address(self, packet: DHCPPacket) -> IPv4Address | None:

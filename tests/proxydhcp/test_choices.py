@@ -1,7 +1,7 @@
 """Remembered choices are the ones that would be made anew."""
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootyard.boot.choice import choose
@@ -42,6 +42,7 @@ shared = Choices()
 """One for all examples: what it remembers is what is tested."""
 
 
+@settings(deadline=None)
 @given(
     held=st.sampled_from(SNAPSHOTS),
     mac=st.sampled_from((MAC, REGISTERED, LEARNED, DENIED, OF_A_PI)),
