@@ -56,29 +56,32 @@ def entry(lines: list[str], title: str) -> list[str]:
     return [line.strip() for line in lines[start + 1 : end]]
 
 
-def after_functions(lines: list[str]) -> list[str]:
-    return lines[
-        max(i for i, line in enumerate(lines) if line == "}" and _is_of_function(i, lines)) :
-    ][1:]
+def function(lines: list[str], name: str) -> list[str]:
+    """The commands of a function."""
+    start = lines.index(f"function {name} {{")
+    return [line.strip() for line in lines[start + 1 : lines.index("}", start)]]
 
 
-def _is_of_function(end: int, lines: list[str]) -> bool:
-    return next(line for line in reversed(lines[:end]) if line[0] != " ").startswith("function")
+def then(name: str) -> list[str]:
+    """How a script ends: what it wants done."""
+    return [f"set bootyard_then={name}", 'if [ -z "${bootyard_later}" ]; then', f"  {name}", "fi"]
 
 
 def test_the_first_script_asks_the_catalog_then_tftp_then_leaves() -> None:
     lines = render_first_script(OFFLINE, snapshot()).splitlines()
-    assert after_functions(lines) == [
+    assert lines[lines.index("}") + 1 :] == [
+        "set bootyard_later=y",
         'if [ -s "(http,192.0.2.10:8080)/tree/.health" ]; then',
         f'  source "{ASK}"',
         "fi",
-        'if [ -z "${bootyard_menu}" ]; then',
+        'if [ -z "${bootyard_then}" ]; then',
         "  echo 'Bootyard: the catalog does not answer, using the menu kept by tftp'",
         "  source '(tftp,192.0.2.10)/grub/menu.cfg'",
         "fi",
-        'if [ -z "${bootyard_menu}" ]; then',
-        "  bootyard_local_disk",
+        'if [ -z "${bootyard_then}" ]; then',
+        "  set bootyard_then=bootyard_local_disk",
         "fi",
+        "${bootyard_then}",
     ]
 
 
@@ -87,20 +90,18 @@ def test_boot_once_loads_over_http_then_tftp_then_gives_up() -> None:
     plan = BootNow(target=state.targets["debian"])
     lines = render_plan(plan, CATALOG, state, kernel_args='quiet root="a b"').splitlines()
     http, tftp = "'(http,192.0.2.10:8080)/tree'", "'(tftp,192.0.2.10)'"
-    assert after_functions(lines) == [
+    assert function(lines, "bootyard_boot_once") == [
         "echo 'Bootyard: boot-once Debian'",
         f"for tree in {http} {http} {http} {tftp}; do",
-        "  echo 'Bootyard: loading Debian'",
-        "  if linux \"${tree}\"'/images/debian@4/linux' 'console=ttyS0' 'quiet' 'root=a b'; then",
-        "    if initrd \"${tree}\"'/images/debian@4/initrd.gz'; then",
-        "      boot",
-        "    fi",
-        "  fi",
-        "  echo 'Bootyard: Debian did not load, trying again'",
-        "  sleep 2",
-        "done",
+        "echo 'Bootyard: loading Debian'",
+        "if linux \"${tree}\"'/images/debian@4/linux' 'console=ttyS0' 'quiet' 'root=a b'; then",
+        "if initrd \"${tree}\"'/images/debian@4/initrd.gz'; then",
+        *("boot", "fi", "fi"),
+        "echo 'Bootyard: Debian did not load, trying again'",
+        *("sleep 2", "done"),
         "bootyard_local_disk",
     ]
+    assert lines[-4:] == then("bootyard_boot_once")
 
 
 def test_a_menu_kept_by_tftp_loads_over_tftp_alone_and_says_so() -> None:
@@ -124,8 +125,9 @@ def test_a_menu_lists_targets_and_falls_to_the_local_disk() -> None:
     wipe = entry(lines, "Wipe")
     assert not any("linux" in line for line in wipe)
     assert "echo \"  bootyard machine boot-once ${net_default_mac} \"'wipe'" in wipe
+    assert function(lines, "bootyard_announce") == ["true"]
     # Only a complete menu counts: what was cut off is asked for again over TFTP.
-    assert lines[-1] == "set bootyard_menu=complete"
+    assert lines[-4:] == then("bootyard_announce")
 
 
 def test_a_live_system_is_preselected_and_starts_by_the_timeout() -> None:
@@ -137,16 +139,19 @@ def test_a_live_system_is_preselected_and_starts_by_the_timeout() -> None:
 
 def test_an_installer_waits_behind_the_local_disk() -> None:
     lines = menu(Machine(mac=MAC, target="debian"), Policy(timeout_seconds=5))
-    asked = lines.index("if sleep --interruptible --verbose 5; then")
-    assert lines[asked + 1 : asked + 3] == ["  bootyard_local_disk_chosen", "fi"]
+    assert function(lines, "bootyard_announce")[1:] == [
+        "if sleep --interruptible --verbose 5; then",
+        "bootyard_local_disk_chosen",
+        "fi",
+    ]
     # Once a person has opened the menu, no timeout chooses the installer for them.
-    assert lines.index("set default='start debian'") > asked
+    assert "set default='start debian'" in lines
     assert "set timeout=-1" in lines
 
 
 def test_no_time_at_all_goes_to_the_local_disk_at_once() -> None:
-    lines = after_functions(menu(Machine(mac=MAC), Policy(default="local-disk", timeout_seconds=0)))
-    assert lines[0] == "bootyard_local_disk_chosen"
+    lines = menu(Machine(mac=MAC), Policy(default="local-disk", timeout_seconds=0))
+    assert function(lines, "bootyard_announce") == ["bootyard_local_disk_chosen"]
 
 
 def test_a_menu_without_a_timeout_waits() -> None:
@@ -165,7 +170,7 @@ def test_choosing_the_local_disk_is_reported_where_the_catalog_answers() -> None
 def test_local_disk_methods(method: str, command: str) -> None:
     policy = Policy(local_disk_method=method)  # type: ignore[arg-type]
     lines = render_local_disk(snapshot(policy=policy)).splitlines()
-    assert lines[-3:] == [command, "}", "bootyard_local_disk"]
+    assert lines[-6:] == [command, "}", *then("bootyard_local_disk")]
 
 
 def test_what_is_on_the_disk_is_started_before_leaving() -> None:
@@ -207,11 +212,12 @@ def test_what_secure_boot_refuses_is_no_timeouts_choice() -> None:
 def test_boot_once_of_a_stranger_says_why_and_goes_to_the_disk() -> None:
     state = signed("ubuntu")
     lines = render_plan(BootNow(target=state.targets["debian"]), CATALOG, state).splitlines()
-    locked, otherwise, end = lines.index(LOCKED), lines.index("else"), lines.index("fi", -3)
-    assert not any("linux" in line for line in lines[locked:otherwise])
-    assert any("signed by ubuntu" in line for line in lines[locked:otherwise])
-    assert any("linux" in line for line in lines[otherwise:end])
-    assert lines[-1] == "bootyard_local_disk"
+    once = function(lines, "bootyard_boot_once")
+    locked, otherwise = once.index(LOCKED), once.index("else")
+    assert not any("linux" in line for line in once[locked:otherwise])
+    assert any("signed by ubuntu" in line for line in once[locked:otherwise])
+    assert any("linux" in line for line in once[otherwise:])
+    assert once[-1] == "bootyard_local_disk"
 
 
 PIECES = (

@@ -1,5 +1,6 @@
 """`grub.cfg` from the catalog: GRUB gets what iPXE gets, in its own language."""
 
+import socket
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -7,11 +8,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiohttp import ClientSession, web
 
 from bootyard.boot.tree import BootTree
 from bootyard.model.events import BootEvent, BootOutcome, OfferStage, Step
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import SignedChain
+from services.catalog.http import grub_tcp
+from services.catalog.http.routes import make_app
 from tests.catalog.http_catalog import NUC, NUC_IP, PI, PI_IP, Running, running_catalog, write_image
 
 QUERY = "platform=efi&buildarch=x86_64"
@@ -90,6 +94,33 @@ async def test_the_menu_of_a_machine(catalog: Running) -> None:
 async def test_every_name_of_the_configuration(catalog: Running, path: str) -> None:
     """After HTTP Boot GRUB asks where its builder told it to, below the server's root."""
     assert MENU in await ask(catalog, NUC_IP, NUC, path=path)
+
+
+@pytest.mark.parametrize(("agent", "limit"), [("GRUB 2.12", 15_000), ("iPXE/1.21.1", 0)])
+async def test_a_machine_that_was_switched_off_leaves_no_connection_behind(
+    catalog: Running, monkeypatch: pytest.MonkeyPatch, agent: str, limit: int
+) -> None:
+    """GRUB uses the same ports at every start: what is left of the last boot is in the way."""
+    limits = []
+    forget = grub_tcp.forget_soon
+
+    async def watched(request: web.Request, response: web.StreamResponse) -> None:
+        await forget(request, response)
+        connection = request.get_extra_info("socket")
+        limits.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+
+    monkeypatch.setattr("services.catalog.http.routes.forget_soon", watched)
+    app = make_app(catalog.catalog)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/tree/grub/grub.cfg"
+        async with ClientSession() as client, client.get(url, headers={"User-Agent": agent}) as got:
+            assert got.status == 200
+    finally:
+        await runner.cleanup()
+    assert limits == [limit]
 
 
 async def test_what_grub_asks_for_and_does_not_need_is_not_there(catalog: Running) -> None:

@@ -3,6 +3,10 @@
 For GRUB on UEFI, 2.06 and later. Text from operators and images enters a script only through
 `quote`. GRUB's shell has no `&&`, and `source` runs what it gets whatever it is, an error page
 too: the catalog is asked whether it lives before its answer is.
+
+A script only defines what is to be done, and whoever read it does that once the file is closed.
+GRUB numbers its TCP ports from 21550 at every start: a connection that is still open when another
+program starts stands in the way of the machine's next boot (RFC 5961 §4.2; GRUB waits 16 s).
 """
 
 from bootyard.boot.menus.grub_disk import local_disk_function
@@ -18,8 +22,10 @@ TRIES = 3
 READING_SECONDS = 20
 
 _QUERY = "mac=${net_default_mac}&platform=${grub_platform}&buildarch=${grub_cpu}"
-_COMPLETE = "bootyard_menu"
-"""The variable that the last line of a menu sets: whoever reads it was not cut off."""
+_THEN = "bootyard_then"
+"""The variable that names what a script wants done. Its end sets it: it was not cut off."""
+_LATER = "bootyard_later"
+"""The variable that says that whoever reads a script does what it wants."""
 _LOCKED = '[ "${lockdown}" = y ]'
 """True under Secure Boot (GRUB's `kern/lockdown.c`)."""
 
@@ -32,16 +38,18 @@ def render_first_script(server: Server, snapshot: Snapshot) -> str:
     """
     return _script(
         *local_disk_function(snapshot),
+        f"set {_LATER}=y",
         f'if [ -s "{_http(server)}/tree/.health" ]; then',
         f'  source "{_http(server)}/tree/grub/grub.cfg?{_QUERY}"',
         "fi",
-        f'if [ -z "${{{_COMPLETE}}}" ]; then',
+        f'if [ -z "${{{_THEN}}}" ]; then',
         f"  {say('Bootyard: the catalog does not answer, using the menu kept by tftp')}",
         f"  source '{_tftp(server)}/grub/menu.cfg'",
         "fi",
-        f'if [ -z "${{{_COMPLETE}}}" ]; then',
-        "  bootyard_local_disk",
+        f'if [ -z "${{{_THEN}}}" ]; then',
+        f"  set {_THEN}=bootyard_local_disk",
         "fi",
+        f"${{{_THEN}}}",
     )
 
 
@@ -60,15 +68,20 @@ def render_plan(
         case BootNow(target=target):
             return _script(
                 *local_disk_function(snapshot),
-                say(f"Bootyard: boot-once {label(target.title)}"),
-                *_start_if_trusted(target, server, snapshot, kernel_args, vendor),
-                "bootyard_local_disk",
+                "function bootyard_boot_once {",
+                *_indented(
+                    say(f"Bootyard: boot-once {label(target.title)}"),
+                    *_start_if_trusted(target, server, snapshot, kernel_args, vendor),
+                    "bootyard_local_disk",
+                ),
+                "}",
+                *_then("bootyard_boot_once"),
             )
         case ShowMenu():
             return _script(
                 *local_disk_function(snapshot),
                 *_local_disk_chosen_function(server),
-                *_announcement(plan),
+                *_announcement_function(plan),
                 *_defaults(plan, vendor),
                 *_local_disk_entry(server),
                 *(
@@ -77,17 +90,27 @@ def render_plan(
                     for line in _entry(target, server, snapshot, kernel_args, vendor)
                 ),
                 *(line for target in plan.armed_only for line in _armed_only_entry(target)),
-                f"set {_COMPLETE}=complete",
+                *_then("bootyard_announce"),
             )
 
 
 def render_local_disk(snapshot: Snapshot) -> str:
     """Render the configuration of a machine that chose, or was given, its local disk."""
-    return _script(*local_disk_function(snapshot), "bootyard_local_disk")
+    return _script(*local_disk_function(snapshot), *_then("bootyard_local_disk"))
 
 
 def _script(*lines: str) -> str:
     return "\n".join(lines) + "\n"
+
+
+def _then(function: str) -> tuple[str, ...]:
+    """End a script. After HTTP Boot nobody reads it but GRUB itself, which shows the menu."""
+    return (
+        f"set {_THEN}={function}",
+        f'if [ -z "${{{_LATER}}}" ]; then',
+        f"  {function}",
+        "fi",
+    )
 
 
 def _indented(*lines: str) -> tuple[str, ...]:
@@ -113,7 +136,10 @@ def _local_disk_chosen_function(server: Server) -> tuple[str, ...]:
     """Tell the catalog that the local disk was chosen, so that the boot's timeline ends there."""
     tell: tuple[str, ...] = ()
     if server.catalog_answers:
-        tell = (f'source "{_http(server)}/tree/grub/grub.cfg?{_QUERY}&selected={LOCAL_DISK}"',)
+        tell = (
+            f"set {_LATER}=y",
+            f'source "{_http(server)}/tree/grub/grub.cfg?{_QUERY}&selected={LOCAL_DISK}"',
+        )
     return (
         "function bootyard_local_disk_chosen {",
         *_indented(*tell, "bootyard_local_disk"),
@@ -121,18 +147,19 @@ def _local_disk_chosen_function(server: Server) -> tuple[str, ...]:
     )
 
 
-def _announcement(plan: ShowMenu) -> tuple[str, ...]:
+def _announcement_function(plan: ShowMenu) -> tuple[str, ...]:
     """Announce a hidden menu. `timeout_style` cannot: its timeout takes what is preselected."""
-    if not plan.hidden:
-        return ()
-    if not plan.timeout_seconds:
-        return ("bootyard_local_disk_chosen",) if plan.preselected == LOCAL_DISK else ()
-    return (
-        say("Bootyard: press Esc for the boot menu, or the local disk starts"),
-        f"if sleep --interruptible --verbose {plan.timeout_seconds}; then",
-        "  bootyard_local_disk_chosen",
-        "fi",
-    )
+    announce: tuple[str, ...] = ("true",)
+    if plan.hidden and plan.timeout_seconds:
+        announce = (
+            say("Bootyard: press Esc for the boot menu, or the local disk starts"),
+            f"if sleep --interruptible --verbose {plan.timeout_seconds}; then",
+            "  bootyard_local_disk_chosen",
+            "fi",
+        )
+    elif plan.hidden and plan.preselected == LOCAL_DISK:
+        announce = ("bootyard_local_disk_chosen",)
+    return ("function bootyard_announce {", *_indented(*announce), "}")
 
 
 def _defaults(plan: ShowMenu, vendor: str) -> tuple[str, ...]:

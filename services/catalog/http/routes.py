@@ -6,6 +6,7 @@ from services.catalog.http import api, ui
 from services.catalog.http.boot import boot_script
 from services.catalog.http.context import CATALOG, Catalog
 from services.catalog.http.files import tree_file
+from services.catalog.http.grub_tcp import forget_soon
 from services.catalog.http.guard import add_headers, admit, count, tell_failures
 from services.catalog.http.watching import watch_boots
 
@@ -23,6 +24,7 @@ def make_app(catalog: Catalog) -> web.Application:
     )
     app[CATALOG] = catalog
     app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(forget_soon)
     app.on_shutdown.append(_let_watchers_go)
     app.add_routes(
         [
