@@ -32,8 +32,8 @@ OPEN_INTERFACE = (
 )
 """For a script that iPXE has from its firmware, which loaded it beside the loader.
 
-The EFI build keeps the lease of PXE firmware, but has the interface closed: opening it saves a
-DHCP cycle, six seconds and every second-DHCP failure. HTTP Boot firmware leaves it no lease.
+The EFI build keeps the lease of PXE and HTTP Boot firmware, but has the interface closed: opening
+it saves a DHCP cycle, six seconds and every second-DHCP failure.
 """
 
 
