@@ -1,14 +1,20 @@
 """A vendor's own shim and GRUB in an image: found, believed, or refused."""
 
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
-from bootyard.model.architecture import Firmware
-from bootyard.model.snapshot import BootTarget, SignedChain
+from bootyard.boot.choice import BootOffer, choose
+from bootyard.boot.client import BootClient, ClientKind, RecentBoot, RequestFacts
+from bootyard.boot.tree import BootTree, Found
+from bootyard.model.architecture import ClientArchitecture, Firmware
+from bootyard.model.mac import MACAddress
+from bootyard.model.snapshot import BootTarget, Machine, Policy, SignedChain, Slice
 from services.catalog.database import Database
 from services.catalog.library.image import LibraryImage
+from services.catalog.publisher import build_snapshot
 from tests.catalog.efi_programs import (
     ARM64,
     SHIM,
@@ -217,3 +223,49 @@ async def test_debians_own_chain_stays_in_its_tarball(hand: LibraryAtHand) -> No
     target = _target(image)
     assert (target.signed_by, target.chains) == ("debian", ())
     assert image.files.keys() == {"linux", "initrd.gz"}
+
+
+async def test_a_tarballs_description_names_the_chain(hand: LibraryAtHand) -> None:
+    members = {"k": kernel_of("Example"), "i": INITRD, "x.efi": SHIM, "y.efi": grub_of("Example")}
+    make_tarball(hand.images_dir / "own.tar.gz", members)
+    (hand.images_dir / "own.toml").write_text(
+        'kernel = "k"\ninitrd = ["i"]\n[secureboot]\nshim = "x.efi"\ngrub = "y.efi"\n'
+    )
+    (image,) = (await hand.settle()).images
+    assert _target(image).chains == (SignedChain(shim="x.efi", grub="y.efi"),)
+    assert {"x.efi", "y.efi"} <= image.files.keys()
+
+
+async def test_a_machine_with_secure_boot_gets_that_shim_and_shim_its_grub(
+    hand: LibraryAtHand,
+) -> None:
+    image = await _image(hand, UBUNTU)
+    mac = MACAddress.parse("52:54:00:12:34:56")
+    snapshot = build_snapshot(
+        epoch="e",
+        number=1,
+        http_port=8080,
+        loaders={},
+        images=(image,),
+        machines=(Machine(mac=mac, target="system", secure_boot=True),),
+        policy=Policy(),
+    )
+    client = BootClient(
+        mac=mac,
+        firmware=Firmware.UEFI_X64,
+        kind=ClientKind.ROM,
+        architecture=ClientArchitecture.X64_UEFI,
+    )
+    offer = choose(client, RecentBoot(), snapshot)
+    assert isinstance(offer, BootOffer)
+    assert offer.boot_file == "images/system@1/bootx64.efi"
+    tree, address = BootTree(snapshot), IPv4Address("192.0.2.10")
+    request = RequestFacts(client_ip=address, server_address=address, transport="tftp")
+    for path, file in (
+        (offer.boot_file, "bootx64.efi"),
+        ("images/system@1/grubx64.efi", "grubx64.efi"),
+    ):
+        found = tree.resolve(path, request)
+        assert isinstance(found, Found)
+        assert isinstance(found.content, Slice)
+        assert found.content.path == f"system/{file}"

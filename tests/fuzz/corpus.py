@@ -7,9 +7,11 @@ from pathlib import Path
 
 from bootyard.model.document import encode
 from bootyard.model.events import BootEvent, Step
+from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Learned, Machine, Policy, SubnetRule
 from tests import captures, samples
 from tests.catalog import efi_programs
+from tests.proxydhcp import packets
 
 FOUND = Path(__file__).parent / "found"
 
@@ -77,6 +79,14 @@ def _programs() -> Iterator[bytes]:
 
 
 def _dhcp() -> Iterator[bytes]:
+    """Give recorded packets, and those of machines that could not be recorded."""
+    relayed = {61: b"\1" + bytes(200), 82: b"\1\4eth0", 57: b"\5\xdc"}
+    yield packets.request(giaddr=packets.CLIENT, more=relayed).to_bytes()
+    yield packets.request(arch=b"\0\x16", vendor_class=b"U-Boot.armv8").to_bytes()
+    pi = MACAddress.parse("dc:a6:32:01:36:c2")
+    yield packets.request(mac=pi, arch=b"\0\0", vendor_class=b"PXEClient:Arch:00000").to_bytes()
+    yield packets.request(arch=b"\0\x13", vendor_class=b"HTTPClient").to_bytes()
+    yield packets.request(8, more={43: bytes.fromhex("470480420000ff")}).to_bytes()
     for name in captures.names():
         if "rrq" not in name and "error" not in name:
             yield captures.load(name)
