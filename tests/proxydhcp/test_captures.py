@@ -43,6 +43,12 @@ SOFTWARE = {
         kind=ClientKind.ROM,
         architecture=ClientArchitecture.X64_UEFI,
     ),
+    "ovmf-secure-boot": BootClient(
+        mac=MAC,
+        firmware=Firmware.UEFI_X64,
+        kind=ClientKind.ROM,
+        architecture=ClientArchitecture.X64_UEFI,
+    ),
     "ovmf-http": BootClient(
         mac=MAC,
         firmware=Firmware.HTTP_X64,
@@ -79,6 +85,10 @@ VENDOR_CLASSES = {
     "ovmf-pxe-discover-67": UEFI_CLASS,
     "ovmf-pxe-request-67": UEFI_CLASS,
     "ovmf-pxe-request-4011": UEFI_CLASS,
+    "ovmf-pxe-request-4011-boot-item": UEFI_CLASS,
+    "ovmf-secure-boot-discover-67": UEFI_CLASS,
+    "ovmf-secure-boot-request-67": UEFI_CLASS,
+    "ovmf-secure-boot-request-4011": UEFI_CLASS,
     "ovmf-http-discover-67": HTTP_CLASS,
     "ovmf-http-request-67": HTTP_CLASS,
     "ipxe-efi-discover-67": "PXEClient",
@@ -93,8 +103,11 @@ VENDOR_CLASSES = {
 }
 """Every packet of a machine that boots, and how it names itself there."""
 
+ASKS_FOR_MORE = {"ovmf-pxe-request-67", "ovmf-secure-boot-request-67"}
+
 DRIVERS = {
     "ovmf-pxe": NetworkInterfaceId(1, 3, 0),
+    "ovmf-secure-boot": NetworkInterfaceId(1, 3, 0),
     "ovmf-http": NetworkInterfaceId(1, 3, 0),
     "ipxe-efi": NetworkInterfaceId(1, 3, 10),
     "ipxe-rom": NetworkInterfaceId(1, 2, 1),
@@ -119,6 +132,8 @@ BY_HTTP = BootOffer(
 )
 DECISIONS: dict[str, BootOffer] = {
     "ovmf-pxe": LOADER,
+    # Nothing in its packets tells that it enforces Secure Boot.
+    "ovmf-secure-boot": LOADER,
     "ovmf-http": BY_HTTP,
     "ipxe-efi": SCRIPT,
     "ipxe-rom": SCRIPT,
@@ -135,6 +150,9 @@ BOOT_ITEM = "2b07470480030000ff"
 ANSWERS = {
     "ovmf-pxe-discover-67": f"350102 {PXE_ANSWER} ff",
     "ovmf-pxe-request-4011": f"350105 {PXE_ANSWER} ff",
+    "ovmf-pxe-request-4011-boot-item": f"350105 {PXE_ANSWER} 2b07470480420000ff ff",
+    "ovmf-secure-boot-discover-67": f"350102 {PXE_ANSWER} ff",
+    "ovmf-secure-boot-request-4011": f"350105 {PXE_ANSWER} ff",
     "ipxe-efi-discover-67": f"350102 {PXE_ANSWER} {DIRECT} {IDENTIFIER} ff",
     "ipxe-efi-request-4011": f"350105 {PXE_ANSWER} {DIRECT} {IDENTIFIER} ff",
     "ipxe-rom-discover-67": f"350102 {PXE_ANSWER} {DIRECT} {IDENTIFIER} ff",
@@ -144,7 +162,7 @@ ANSWERS = {
 }
 """The options of the answer, to the last byte."""
 
-SOURCE_PORTS = {"ovmf-pxe": 4011, "ipxe-efi": 68, "ipxe-rom": 68, "ipxe-undionly": 68}
+ASKS_4011_FROM = {"ovmf": 4011, "aavmf": 4011, "ipxe": 68}
 
 
 def software_of(name: str) -> str:
@@ -187,7 +205,7 @@ def test_who_asks(name: str) -> None:
         vendor_class=VENDOR_CLASSES[name],
         user_class=b"iPXE" if name.startswith("ipxe") else b"",
         # OVMF asks its DHCP server for more than a frame holds, and drops it (PxeBcDhcp4CallBack).
-        max_message_size=0xFF00 if name == "ovmf-pxe-request-67" else 1472,
+        max_message_size=0xFF00 if name in ASKS_FOR_MORE else 1472,
     )
     assert who_sent(name) == expected
     packet = recorded(name)
@@ -231,7 +249,7 @@ def test_the_answer_byte_by_byte(name: str) -> None:
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_where_the_answer_goes(name: str) -> None:
-    port = SOURCE_PORTS[software_of(name)]
+    port = ASKS_4011_FROM[name.partition("-")[0]]
     if listener_of(name) is Listener.DHCP:
         source: Endpoint = (NOWHERE, 68)
         expected: Endpoint = BROADCAST
