@@ -42,6 +42,7 @@ static size_t count;
 static double *sent_at, *result;
 static volatile size_t answered;
 static volatile int done;
+static int told_wrong;
 static struct in_addr server;
 static const char *boot_file;
 static int wire, boot_server_wire;
@@ -129,6 +130,14 @@ static int is_right(const uint8_t *p, size_t length, const struct request *r)
     return seen == 15;
 }
 
+static void tell_wrong(const uint8_t *p, size_t length)
+{
+    fprintf(stderr, "a wrong answer: ");
+    for (size_t i = 0; i < length; i++)
+        fprintf(stderr, "%02x", p[i]);
+    fputc('\n', stderr);
+}
+
 static void note_answer(const uint8_t *p, size_t length, double at)
 {
     uint32_t xid;
@@ -138,8 +147,11 @@ static void note_answer(const uint8_t *p, size_t length, double at)
     size_t index = ntohl(xid) - (uint32_t)XID_BASE;
     if (index >= count || result[index] != NONE || schedule[index].kind == REQUEST)
         return;
-    result[index] = is_right(p, length, &schedule[index]) ? at - sent_at[index] : WRONG;
+    int right = is_right(p, length, &schedule[index]);
+    result[index] = right ? at - sent_at[index] : WRONG;
     answered++;
+    if (!right && !told_wrong++)
+        tell_wrong(p, length);
 }
 
 static void drain(int from)

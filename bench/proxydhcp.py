@@ -34,7 +34,7 @@ STARTING = range(2_000, 2_050)
 ASKS_EVERY = 0.6
 """Seconds between the packets of each of these during the flood."""
 
-FIRST_RATE, RATE_STEP, LAST_RATE = 10_000, 1.2, 200_000
+FIRST_RATE, RATE_STEP, LAST_RATE = 5_000, 1.2, 200_000
 TRIAL_SECONDS = 0.8
 TRIES = 2
 
