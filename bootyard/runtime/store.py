@@ -34,6 +34,8 @@ IDENTITY_BYTES = 128
 BUFFERED_EVENTS = 10_000
 STREAM_LENGTH = 50_000
 BATCH = 200
+SENT_AT_ONCE = 32
+"""Events in one command: hundreds would keep the loop from answering machines for milliseconds."""
 SENT_AGAIN_SECONDS = 10.0
 
 _FAILURES = (redis.exceptions.RedisError, OSError, TimeoutError)
@@ -158,7 +160,7 @@ class Store:
                 self._all_sent.set()
                 self._events_waiting.clear()
                 await self._events_waiting.wait()
-            batch = list(itertools.islice(self._events, BATCH))
+            batch = list(itertools.islice(self._events, SENT_AT_ONCE))
             async with asyncio.timeout(COMMAND_TIMEOUT), client.pipeline(transaction=False) as pipe:
                 for event in batch:
                     _ = pipe.xadd(EVENTS_KEY, {EVENT_FIELD: event}, maxlen=STREAM_LENGTH)
