@@ -32,10 +32,15 @@ MAKES: tuple[dict[str, Any], ...] = (
     {"more": EDK2},
     {"arch": BIOS, "more": {55: bytes(range(60)), 61: b""}},
     {"arch": BIOS, "more": {175: IPXE_OPTIONS, 77: b"iPXE", 61: b""}},
+    {"arch": BIOS, "more": {175: b"\x18\1\1"}},
     {"vendor_class": b"HTTPClient:Arch:00016:UNDI:003001", "arch": b"\0\x10"},
     {"giaddr": CLIENT, "more": {82: b"\1\4eth7"}},
     {"more": {61: b"", 55: b"\x61\x11\0" * 8}},
 )
+ONCE_MORE = b"\x61\x02ab"
+"""Option 97 a second time; parts are joined (RFC 3396)."""
+OVERLOADED = b"\x34\x01\x01"
+"""The field `file` holds options (RFC 2132 §9.3)."""
 
 
 def bench() -> Bench:
@@ -110,6 +115,10 @@ def datagrams(draw: st.DrawFn) -> bytes:
     )
     data = bytearray(packet.to_bytes() + draw(st.sampled_from((b"", bytes(30)))))
     data[9] = draw(st.integers(0, 5))
+    oddity = draw(st.sampled_from((b"", b"", b"", ONCE_MORE, OVERLOADED)))
+    data[240:240] = oddity
+    if oddity == OVERLOADED:
+        data[108 : 108 + len(ONCE_MORE)] = ONCE_MORE
     for _ in range(draw(st.sampled_from((0, 0, 0, 1, 2)))):
         data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
     return bytes(data)
