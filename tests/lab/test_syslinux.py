@@ -111,8 +111,8 @@ def test_what_erases_is_named_and_the_first_entry_is_the_local_disk(
     # Between the network and the disk, OVMF tries HTTP Boot, for a minute over IPv4 and over IPv6.
     with Machine(lab, kind, mac=MAC, disk=disk, extra=WITHOUT_IPV6_PXE) as machine:
         machine.wait_for("Wipe: erases without asking", timeout=ARRIVES)
-        machine.press("down", "down", "ret")  # back to the menu, on its first entry
-        machine.press("ret")
+        machine.press("down", "down", "ret")  # back to the menu
+        machine.press("up", "up", "ret")
         machine.wait_for(GREETING, timeout=2 * ARRIVES)
     steps = {step["step"] for boot in host.boots(MAC) for step in boot["steps"]}
     assert "menu" in steps
