@@ -84,10 +84,10 @@ def ipv4_addresses(listed: Mapping[str, Sequence[Address]]) -> dict[str, list[IP
     return found
 
 
-def host_addresses() -> frozenset[IPv4Address]:
-    """All IPv4 addresses of this host, of interfaces that are served and of others."""
+def host_addresses() -> frozenset[IPv4Interface]:
+    """All IPv4 addresses of this host with their networks, served or not."""
     listed = ipv4_addresses(psutil.net_if_addrs())
-    return frozenset(each.ip for addresses in listed.values() for each in addresses)
+    return frozenset(each for addresses in listed.values() for each in addresses)
 
 
 def missing_interfaces(settings: Settings) -> tuple[str, ...]:

@@ -20,7 +20,8 @@ from pathlib import Path
 from bootyard.runtime.interfaces import Interface
 from bootyard.runtime.log import get_logger
 from services.proxydhcp.identify import Listener
-from services.proxydhcp.reply import BROADCAST, Endpoint
+from services.proxydhcp.relays import Relays
+from services.proxydhcp.reply import BOOTPS, BROADCAST, Endpoint
 from services.proxydhcp.responder import Heard, Responder
 
 log = get_logger(__name__)
@@ -53,13 +54,16 @@ class DHCPSocket:
         bound_to: IPv4Address,
         port: int,
         responder: Responder,
+        *,
         served: Mapping[int, str],
+        relays: Relays,
     ) -> None:
         self._interface = interface
         self._bound_to = bound_to
         self._port = port
         self._responder = responder
         self._served = served
+        self._relays = relays
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
     @property
@@ -116,6 +120,8 @@ class DHCPSocket:
             through = index if address == BROADCAST else ANY_INTERFACE
             to = (BROADCAST_TEXT if address is BROADCAST else str(address), port)
             self._socket.sendmsg([reply], _leave_by(through, reply_from), 0, to)
+            if port == BOOTPS:
+                self._relays.note(address, time.monotonic())
 
         self._responder.handle(
             Heard(

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from bootyard.runtime.interfaces import (
     Interface,
@@ -18,6 +18,7 @@ from services.proxydhcp.boot_server import BootServer
 from services.proxydhcp.dhcp_socket import DHCPSocket, shared_port
 from services.proxydhcp.identify import Listener
 from services.proxydhcp.overhearing import Overhearing
+from services.proxydhcp.relays import Relays, explain_unserved
 from services.proxydhcp.reply import BROADCAST
 from services.proxydhcp.responder import Responder
 
@@ -68,6 +69,9 @@ class ProxyDHCPServer:
         self._settings = service.settings
         self._responder = Responder(service.snapshots, service.events, service.telemetry)
         self._overhearing = Overhearing(self._responder.others, service.events, service.telemetry)
+        self._relays = Relays()
+        self._unserved: tuple[IPv4Address, ...] = ()
+        """Relays whose machines get no files."""
         self._served: dict[int, str] = {}
         """Names of the interfaces that are answered on, by index."""
         self._open: dict[_Place, DHCPSocket | BootServer] = {}
@@ -102,7 +106,8 @@ class ProxyDHCPServer:
         """Open what is missing and close what is gone."""
         # Off the loop: with hundreds of interfaces this takes a while.
         interfaces = await asyncio.to_thread(served_interfaces, self._settings)
-        self._responder.others.own = await asyncio.to_thread(host_addresses)
+        own = await asyncio.to_thread(host_addresses)
+        self._responder.others.own = frozenset(each.ip for each in own)
         self._served.clear()
         self._served.update({interface.index: interface.name for interface in interfaces})
         self._leave_unicast_to_another()
@@ -117,6 +122,7 @@ class ProxyDHCPServer:
                 await self._try_open(place)
         self._overhearing.listen_on(interfaces)
         self._tell(interfaces)
+        self._tell_relays([each.network for each in own])
 
     def _places(self, interfaces: tuple[Interface, ...]) -> tuple[_Place, ...]:
         settings = self._settings
@@ -179,7 +185,12 @@ class ProxyDHCPServer:
     def _make(self, place: _Place) -> DHCPSocket | BootServer:
         if place.interface is not None and place.listener is Listener.DHCP:
             return DHCPSocket(
-                place.interface, place.bound_to, place.port, self._responder, self._served
+                place.interface,
+                place.bound_to,
+                place.port,
+                self._responder,
+                served=self._served,
+                relays=self._relays,
             )
         return BootServer(place.interface_name, place.bound_to, place.port, self._responder)
 
@@ -221,3 +232,15 @@ class ProxyDHCPServer:
             telemetry.degraded("address", unused)
             if unused is not None:
                 log.warning("address not used", reason=unused)
+
+    def _tell_relays(self, near: list[IPv4Network]) -> None:
+        """Say which machines are offered a loader that they cannot get."""
+        rules = self._service.snapshots.snapshot.policy.subnets
+        unserved = self._relays.unserved(near, rules, asyncio.get_running_loop().time())
+        for relay in set(self._unserved) - set(unserved):
+            self._service.telemetry.degraded(f"relay {relay}", None)
+        for relay in set(unserved) - set(self._unserved):
+            reason = explain_unserved(relay)
+            self._service.telemetry.degraded(f"relay {relay}", reason)
+            log.warning("machines not served", reason=reason)
+        self._unserved = unserved

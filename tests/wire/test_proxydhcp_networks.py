@@ -60,6 +60,9 @@ def test_relay_of_a_routed_network_is_answered_through_its_route(host: Host, ask
     assert offer.siaddr == IPv4Address(asked)
     assert list(offer.options.items())[-1] == (82, agent)
     host.wait_for(lambda: "interface=s1" in host.log.read_text())
+    # Files are another matter: whose network that is only the operator knows.
+    host.wait_for(lambda: "bootyard policy subnet 203.0.113.0/24" in host.get("/readyz")[1])
+    assert host.get("/readyz")[0] == 200
 
 
 def test_boot_server_answers_another_subnet(host: Host) -> None:
