@@ -51,7 +51,9 @@ class Telemetry:
         ).set_function(lambda: time.monotonic() - snapshots.adopted_at)
         self._redis_up = Gauge("bootyard_redis_up", "1 when Redis answered last", registry=registry)
         self._events_dropped = Counter(
-            "bootyard_events_dropped", "Boot events lost to a full buffer", registry=registry
+            "bootyard_events_dropped",
+            "Boot events that were not sent: the buffer was full, or strangers flooded",
+            registry=registry,
         )
         self._internal_errors = Counter(
             "bootyard_internal_errors", "Faults of ours, by place", ["where"], registry=registry

@@ -13,7 +13,7 @@ import msgspec
 from bootyard.boot.choice import BootOffer, Silence, choose
 from bootyard.boot.client import BootClient, ClientKind, RecentBoot
 from bootyard.model.errors import MalformedPacket
-from bootyard.model.events import IgnoreReason, OfferStage, Step
+from bootyard.model.events import IgnoreReason, OfferStage
 from bootyard.model.loaders import OfferStrategy
 from bootyard.model.mac import PROBE_MAC, MACAddress
 from bootyard.model.snapshot import Snapshot
@@ -22,8 +22,8 @@ from bootyard.runtime.log import get_logger
 from bootyard.runtime.snapshots import SnapshotHolder
 from bootyard.runtime.telemetry import Telemetry
 from services.proxydhcp.choices import Choices
-from services.proxydhcp.identify import Listener, asks_to_boot, identify, stage_of, unasked
-from services.proxydhcp.limits import EventBudget, KnownMachines, LineBudget, RateLimiter
+from services.proxydhcp.identify import Listener, asks_to_boot, identify, unasked
+from services.proxydhcp.limits import KnownMachines, RateLimiter
 from services.proxydhcp.metrics import SERVER_KINDS, Metrics
 from services.proxydhcp.offers_made import Answer, OffersMade
 from services.proxydhcp.options import MessageType, OptionCode, read_address
@@ -31,6 +31,7 @@ from services.proxydhcp.others import OtherServers
 from services.proxydhcp.packet import NOWHERE, DHCPPacket, mac_within, xid_within
 from services.proxydhcp.recent import RecentBoots
 from services.proxydhcp.reply import Endpoint, build_reply, destination, is_acknowledged
+from services.proxydhcp.teller import Teller
 
 log = get_logger(__name__)
 _level = logging.getLogger(__name__)
@@ -87,14 +88,12 @@ class Responder:
         self, snapshots: SnapshotHolder, events: EventSender, telemetry: Telemetry
     ) -> None:
         self._snapshots = snapshots
-        self._events = events
         self._telemetry = telemetry
         self._metrics = Metrics(telemetry.registry)
         self._known = KnownMachines()
         snapshots.on_adopt(self._adopt)
         self._limiter = RateLimiter()
-        self._event_budget = EventBudget()
-        self._lines = LineBudget()
+        self._teller = Teller(events, telemetry, self._known)
         self._boots = RecentBoots(self._known.keeps)
         self._choices = Choices()
         self._offers = OffersMade()
@@ -123,13 +122,7 @@ class Responder:
         """Bring gauges up to date."""
         for kind in SERVER_KINDS:
             self._metrics.other_servers(kind, self._others.count(kind, now))
-        self._summarise(now)
-
-    def _summarise(self, now: float) -> None:
-        """Say how many offers had no log line of their own."""
-        left_out = self._lines.left_out(now)
-        if left_out:
-            log.info("more offers sent", count=left_out)
+        self._teller.summarise(now)
 
     def _handle(self, heard: Heard, send: Send) -> None:
         mac = mac_within(heard.data)
@@ -179,13 +172,6 @@ class Responder:
         known = self._known.knows(mac, heard.at)
         return self._limiter.refusal(mac, heard.at, known=known)
 
-    def _may_tell(self, mac: MACAddress, now: float, events: int = 1) -> bool:
-        """Ask before events are made; those that are not count as dropped."""
-        if self._event_budget.admits(mac, now, known=self._known.knows(mac, now)):
-            return True
-        self._telemetry.events_dropped(events)
-        return False
-
     def _made_before(self, mac: str, heard: Heard) -> Answer | None:
         """Find the answer to a DISCOVER like one before."""
         snapshot = self._snapshots.snapshot
@@ -198,12 +184,10 @@ class Responder:
         confirms = is_acknowledged(packet)
         if confirms:
             self._boots.took_offer(client.mac)
-            self._known.note_step(client.mac, heard.at)
         recent = self._boots.recall(client.mac, None if confirms else packet.xid, heard.at)
         decision = self._choices.choose(client, recent, snapshot)
         if isinstance(decision, Silence):
-            if self._may_tell(client.mac, heard.at):
-                self._tell_discovered(client, packet.xid, decision)
+            self._teller.silent(client, packet.xid, decision, heard.at)
             self._ignore(heard, client.mac, decision.reason, decision.detail)
             return
         reply = build_reply(
@@ -224,69 +208,22 @@ class Responder:
     def _give(
         self, answer: Answer, heard: Heard, send: Send, ip: IPv4Address | None = None
     ) -> None:
-        """Send an answer, and tell about it."""
-        client, offer, confirms = answer.client, answer.offer, answer.confirms
-        if not confirms:
-            self._boots.note_offer(client, offer, answer.xid, heard.at)
-            if client.kind is ClientKind.IPXE:
-                self._known.note_step(client.mac, heard.at)
-        tells = self._may_tell(client.mac, heard.at, 1 if confirms else 2)
-        if tells and not confirms:
-            self._tell_discovered(client, answer.xid)
+        """Send an answer, and tell of it."""
+        client = answer.client
+        if not answer.confirms:
+            self._boots.note_offer(client, answer.offer, answer.xid, heard.at)
+        if answer.confirms or client.kind is ClientKind.IPXE:
+            self._known.note_step(client.mac, heard.at)
         try:
             send(answer.reply, answer.target)
         except OSError as error:
-            log.warning(
-                "answer not sent",
-                mac=client.mac,
-                interface=heard.interface,
-                client=str(answer.target[0]),
-                error=str(error),
-            )
+            self._teller.not_sent(answer, error, interface=heard.interface, now=heard.at)
             return
         self._metrics.answered(time.monotonic() - heard.at)
-        if not confirms:
-            self._metrics.offered(client.firmware, offer.stage)
-        if tells:
-            self._events.send(
-                Step.ACKED if confirms else Step.OFFERED,
-                mac=client.mac,
-                ip=ip,
-                xid=answer.xid,
-                firmware=client.firmware,
-                stage=offer.stage,
-                strategy=offer.strategy,
-                transport="dhcp",
-                detail=offer.boot_file,
-            )
-        self._summarise(heard.at)
-        if not self._lines.admits(heard.at):
-            return
-        log.info(
-            "offer confirmed" if confirms else "offer sent",
-            mac=client.mac,
-            xid=f"{answer.xid:08x}",
-            firmware=client.firmware,
-            stage=offer.stage,
-            boot_file=offer.boot_file,
-            strategy=offer.strategy,
-            interface=heard.interface,
-            server=str(heard.server),
-            client=str(answer.target[0]),
-        )
-
-    def _tell_discovered(
-        self, client: BootClient, xid: int, silence: Silence | None = None
-    ) -> None:
-        self._events.send(
-            Step.DISCOVERED,
-            mac=client.mac,
-            xid=xid,
-            firmware=client.firmware,
-            stage=stage_of(client),
-            outcome="" if silence is None else silence.reason,
-            transport="dhcp",
-            detail="" if silence is None else silence.detail,
+        if not answer.confirms:
+            self._metrics.offered(client.firmware, answer.offer.stage)
+        self._teller.answered(
+            answer, ip, interface=heard.interface, server=heard.server, now=heard.at
         )
 
     def _address(self, packet: DHCPPacket) -> IPv4Address | None:
@@ -310,11 +247,7 @@ class Responder:
             and _has_address(packet, kind)
             and self._boots.system_came_up(packet.mac)
         ):
-            if self._may_tell(packet.mac, heard.at):
-                self._events.send(
-                    Step.SYSTEM_UP, mac=packet.mac, ip=address, xid=packet.xid, transport="dhcp"
-                )
-            log.info("system up", mac=packet.mac, client=None if address is None else str(address))
+            self._teller.system_up(packet.mac, packet.xid, address, heard.at)
 
     def _tell_address(self, packet: DHCPPacket, address: IPv4Address | None, heard: Heard) -> None:
         client = identify(packet, heard.interface)
@@ -322,17 +255,7 @@ class Responder:
         if known is not None and known.kind is ClientKind.ROM:
             self._boots.took_lease(packet.mac)
         self._known.note_step(packet.mac, heard.at)
-        if not self._may_tell(packet.mac, heard.at):
-            return
-        self._events.send(
-            Step.ADDRESSED,
-            mac=packet.mac,
-            ip=address,
-            xid=packet.xid,
-            firmware=None if known is None else known.firmware,
-            stage=None if known is None else stage_of(known),
-            transport="dhcp",
-        )
+        self._teller.addressed(packet.mac, packet.xid, address, known, heard.at)
 
     def _answer_probe(self, packet: DHCPPacket, heard: Heard, send: Send) -> None:
         """Answer a health probe as any machine, leaving no trace."""

@@ -106,7 +106,12 @@ def test_tables_are_bounded_and_known_machines_stay_in_them(flood: Flood) -> Non
     bench.hear_at_once(request(MessageType.REQUEST, ciaddr=CLIENT), Listener.BOOT_SERVER, CLIENT)
     assert flood.go_on(2) == 2 * RATE
     responder = bench.responder
-    parts = (responder._boots, responder._limiter, responder._known, responder._event_budget)
+    parts = (
+        responder._boots,
+        responder._limiter,
+        responder._known,
+        responder._teller._event_budget,
+    )
     tables = [t for part in parts for t in vars(part).values() if isinstance(t, Recent)]
     assert len(tables) >= 7
     assert max(map(len, tables)) == REMEMBERED
@@ -142,7 +147,7 @@ def test_a_flood_is_logged_in_few_lines(flood: Flood, monkeypatch: pytest.Monkey
         def info(self, event: str, **fields: Any) -> None:  # noqa: ANN401
             lines.append((event, fields))
 
-    monkeypatch.setattr("services.proxydhcp.responder.log", Log())
+    monkeypatch.setattr("services.proxydhcp.teller.log", Log())
     answered = flood.go_on(3)
     flood.bench.responder.refresh(flood.bench.now + 2)
     single = sum(event == "offer sent" for event, _ in lines)

@@ -453,7 +453,7 @@ def test_log_line_of_an_offer(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
         def debug(self, event: str, **fields: Any) -> None:  # noqa: ANN401
             pass
 
-    monkeypatch.setattr("services.proxydhcp.responder.log", Log())
+    monkeypatch.setattr("services.proxydhcp.teller.log", Log())
     bench.hear(request())
     bench.hear(plain(MessageType.REQUEST))
     assert [event for event, _ in lines] == ["offer sent", "system up"]
