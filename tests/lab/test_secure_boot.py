@@ -70,6 +70,7 @@ def test_a_pinned_machine_reaches_the_installer_at_once(lab: Lab, host: Bootyard
 
 def test_nothing_is_pinned_and_the_second_boot_arrives(lab: Lab, host: BootyardHost) -> None:
     host.start_services()
+    host.cli("machine", "set", MAC, "--name", "box")
     with Machine(lab, "secure-boot", mac=MAC) as machine:
         # The firmware refuses the loader and goes on to its next boot option by itself.
         machine.wait_for("Access Denied", timeout=ARRIVES)
