@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 enum { DISCOVER = 1, REQUEST = 3, REQUEST_4011 = 4 };
-enum { BATCH = 32, PACKET = 347, ANSWER = 1500, XID_BASE = 0x5b000000 };
+enum { BATCH = 32, PACKET = 347, ANSWER = 1500 };
 #define NONE (-1.0)
 #define WRONG (-2.0)
 
@@ -43,6 +43,7 @@ static double *sent_at, *result;
 static volatile size_t answered;
 static volatile int done;
 static int told_wrong;
+static uint32_t xid_base; /* of this run: late answers to the one before are none of it */
 static struct in_addr server;
 static const char *boot_file;
 static int wire, boot_server_wire;
@@ -72,7 +73,7 @@ static void write_request(uint8_t *p, size_t index)
     static const uint8_t asked[35] = {1, 2, 3, 4, 5, 6, 12, 13, 15, 17, 18, 22, 23, 28, 40, 41,
         42, 43, 50, 51, 54, 58, 59, 60, 66, 67, 97, 128, 129, 130, 131, 132, 133, 134, 135};
     const struct request *r = &schedule[index];
-    uint32_t xid = htonl(XID_BASE + index);
+    uint32_t xid = htonl(xid_base + index);
     memset(p, 0, 240);
     p[0] = p[1] = 1, p[2] = 6;
     memcpy(p + 4, &xid, 4);
@@ -144,7 +145,7 @@ static void note_answer(const uint8_t *p, size_t length, double at)
     if (length < 8)
         return;
     memcpy(&xid, p + 4, 4);
-    size_t index = ntohl(xid) - (uint32_t)XID_BASE;
+    size_t index = (uint32_t)(ntohl(xid) - xid_base);
     if (index >= count || result[index] != NONE || schedule[index].kind == REQUEST)
         return;
     int right = is_right(p, length, &schedule[index]);
@@ -273,6 +274,7 @@ int main(int argc, char **argv)
         return 2;
     }
     boot_file = argv[3];
+    xid_base = (uint32_t)getpid() << 18;
     schedule = read_all(argv[4], &size);
     count = size / sizeof *schedule;
     sent_at = calloc(count + 1, sizeof *sent_at);
