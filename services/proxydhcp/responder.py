@@ -276,9 +276,7 @@ class Responder:
         except OSError as error:
             log.debug("probe not answered", error=str(error))
 
-    def _ignore(
-        self, heard: Heard, mac: str | None, reason: IgnoreReason, detail: str
-    ) -> None:
+    def _ignore(self, heard: Heard, mac: str | None, reason: IgnoreReason, detail: str) -> None:
         self._metrics.ignored(reason)
         if not _level.isEnabledFor(logging.DEBUG):
             return  # making a line that nobody reads costs more than all the rest
