@@ -15,7 +15,6 @@ from bootyard.boot.choice import BootOffer
 from bootyard.boot.client import BootClient, RecentBoot
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Snapshot
-from services.proxydhcp.choices import tells_apart
 from services.proxydhcp.identify import RASPBERRY_PI_MACHINE_ID, RASPBERRY_PI_OUIS
 from services.proxydhcp.options import OptionCode
 from services.proxydhcp.packet import OPTIONS_OFFSET
@@ -126,6 +125,18 @@ class OffersMade:
                 moves.append((*place, *echoed[code]))
         question = _question(shape.without_own(data), recent)
         self._kept[question] = _Kept(answer, server, tuple(moves))
+
+
+def tells_apart(snapshot: Snapshot, mac: MACAddress) -> bool:
+    """Tell whether a snapshot says anything about single machines that may be this one."""
+    policy = snapshot.policy
+    return bool(
+        mac in snapshot.machines
+        or mac in snapshot.learned
+        or mac in snapshot.armed
+        or policy.allow
+        or policy.deny
+    )
 
 
 def _question(data: bytes, recent: RecentBoot) -> tuple[object, ...]:

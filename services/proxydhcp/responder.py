@@ -21,7 +21,6 @@ from bootyard.runtime.lifecycle import EventSender
 from bootyard.runtime.log import get_logger
 from bootyard.runtime.snapshots import SnapshotHolder
 from bootyard.runtime.telemetry import Telemetry
-from services.proxydhcp.choices import Choices
 from services.proxydhcp.identify import Listener, asks_to_boot, identify, unasked
 from services.proxydhcp.limits import KnownMachines, RateLimiter
 from services.proxydhcp.metrics import SERVER_KINDS, Metrics
@@ -95,7 +94,6 @@ class Responder:
         self._limiter = RateLimiter()
         self._teller = Teller(events, telemetry, self._known)
         self._boots = RecentBoots(self._known.keeps)
-        self._choices = Choices()
         self._offers = OffersMade()
         self._others = OtherServers()
         telemetry.declare_places(*PLACES.values())
@@ -185,7 +183,7 @@ class Responder:
         if confirms:
             self._boots.took_offer(client.mac)
         recent = self._boots.recall(client.mac, None if confirms else packet.xid, heard.at)
-        decision = self._choices.choose(client, recent, snapshot)
+        decision = choose(client, recent, snapshot)
         if isinstance(decision, Silence):
             self._teller.silent(client, packet.xid, decision, heard.at)
             self._ignore(heard, client.mac, decision.reason, decision.detail)
