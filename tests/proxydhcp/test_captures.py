@@ -16,7 +16,8 @@ from services.proxydhcp.identify import Listener, asks_to_boot, identify, unaske
 from services.proxydhcp.packet import NOWHERE, DHCPPacket
 from services.proxydhcp.pxe import NetworkInterfaceId, read_network_interface
 from services.proxydhcp.reply import Endpoint, build_reply, destination, max_reply_size
-from tests import captures, samples
+from tests import captures
+from tests.boot import choices
 from tests.proxydhcp.test_responder import Bench
 
 MAC = MACAddress.parse("52:54:00:12:34:56")
@@ -49,6 +50,12 @@ SOFTWARE = {
         kind=ClientKind.ROM,
         architecture=ClientArchitecture.X64_UEFI,
     ),
+    "ovmf-ia32": BootClient(
+        mac=MAC,
+        firmware=Firmware.UEFI_IA32,
+        kind=ClientKind.ROM,
+        architecture=ClientArchitecture.IA32_UEFI,
+    ),
     "ovmf-http": BootClient(
         mac=MAC,
         firmware=Firmware.HTTP_X64,
@@ -79,6 +86,7 @@ SOFTWARE = {
 }
 
 UEFI_CLASS = "PXEClient:Arch:00007:UNDI:003000"
+IA32_CLASS = "PXEClient:Arch:00006:UNDI:003000"
 HTTP_CLASS = "HTTPClient:Arch:00016:UNDI:003000"
 BIOS_CLASS = "PXEClient:Arch:00000:UNDI:002001"
 VENDOR_CLASSES = {
@@ -89,6 +97,9 @@ VENDOR_CLASSES = {
     "ovmf-secure-boot-discover-67": UEFI_CLASS,
     "ovmf-secure-boot-request-67": UEFI_CLASS,
     "ovmf-secure-boot-request-4011": UEFI_CLASS,
+    "ovmf-ia32-discover-67": IA32_CLASS,
+    "ovmf-ia32-request-67": IA32_CLASS,
+    "ovmf-ia32-request-4011": IA32_CLASS,
     "ovmf-http-discover-67": HTTP_CLASS,
     "ovmf-http-request-67": HTTP_CLASS,
     "ipxe-efi-discover-67": "PXEClient",
@@ -103,11 +114,12 @@ VENDOR_CLASSES = {
 }
 """Every packet of a machine that boots, and how it names itself there."""
 
-ASKS_FOR_MORE = {"ovmf-pxe-request-67", "ovmf-secure-boot-request-67"}
+ASKS_FOR_MORE = {"ovmf-pxe-request-67", "ovmf-secure-boot-request-67", "ovmf-ia32-request-67"}
 
 DRIVERS = {
     "ovmf-pxe": NetworkInterfaceId(1, 3, 0),
     "ovmf-secure-boot": NetworkInterfaceId(1, 3, 0),
+    "ovmf-ia32": NetworkInterfaceId(1, 3, 0),
     "ovmf-http": NetworkInterfaceId(1, 3, 0),
     "ipxe-efi": NetworkInterfaceId(1, 3, 10),
     "ipxe-rom": NetworkInterfaceId(1, 2, 1),
@@ -115,6 +127,8 @@ DRIVERS = {
 }
 
 PLAIN = {
+    "edk2-ip4-discover-67": MAC,
+    "edk2-ip4-request-67": MAC,
     "udhcpc-discover-67": UDHCPC_MAC,
     "udhcpc-request-67": UDHCPC_MAC,
     "debian-installer-discover-67": MAC,
@@ -134,6 +148,7 @@ DECISIONS: dict[str, BootOffer] = {
     "ovmf-pxe": LOADER,
     # Nothing in its packets tells that it enforces Secure Boot.
     "ovmf-secure-boot": LOADER,
+    "ovmf-ia32": msgspec.structs.replace(LOADER, boot_file="loaders/uefi-ia32/grubia32.efi"),
     "ovmf-http": BY_HTTP,
     "ipxe-efi": SCRIPT,
     "ipxe-rom": SCRIPT,
@@ -151,6 +166,8 @@ ANSWERS = {
     "ovmf-pxe-discover-67": f"350102 {PXE_ANSWER} ff",
     "ovmf-pxe-request-4011": f"350105 {PXE_ANSWER} ff",
     "ovmf-pxe-request-4011-boot-item": f"350105 {PXE_ANSWER} 2b07470480420000ff ff",
+    "ovmf-ia32-discover-67": f"350102 {PXE_ANSWER} ff",
+    "ovmf-ia32-request-4011": f"350105 {PXE_ANSWER} ff",
     "ovmf-secure-boot-discover-67": f"350102 {PXE_ANSWER} ff",
     "ovmf-secure-boot-request-4011": f"350105 {PXE_ANSWER} ff",
     "ipxe-efi-discover-67": f"350102 {PXE_ANSWER} {DIRECT} {IDENTIFIER} ff",
@@ -194,7 +211,8 @@ def test_every_recorded_dhcp_packet_is_tested_here() -> None:
 
 @pytest.mark.parametrize("name", [*VENDOR_CLASSES, *PLAIN])
 def test_what_was_read_is_written_as_it_was(name: str) -> None:
-    assert recorded(name).to_bytes() == captures.load(name)
+    # EDK2's own IP stack sends less than BOOTP's 300 bytes.
+    assert recorded(name).to_bytes() == captures.load(name).ljust(300, b"\0")
 
 
 @pytest.mark.parametrize("name", VENDOR_CLASSES)
@@ -215,7 +233,7 @@ def test_who_asks(name: str) -> None:
 
 @pytest.mark.parametrize("name", VENDOR_CLASSES)
 def test_what_it_gets(name: str) -> None:
-    assert choose(who_sent(name), RecentBoot(), samples.snapshot()) == DECISIONS[software_of(name)]
+    assert choose(who_sent(name), RecentBoot(), choices.snapshot()) == DECISIONS[software_of(name)]
 
 
 @pytest.mark.parametrize("name", VENDOR_CLASSES)
@@ -312,6 +330,19 @@ def test_a_system_that_asks_for_the_address_it_had_is_up_with_it() -> None:
     bench.hear(captures.load("ovmf-pxe-discover-67"))
     bench.hear(captures.load("debian-installer-request-67"))
     assert (bench.events[-1].step, bench.events[-1].ip) == (Step.SYSTEM_UP, str(MACHINE))
+
+
+def test_firmware_that_takes_an_address_for_its_loader_is_no_system_yet() -> None:
+    # syslinux.efi has the firmware's own IP stack ask, without any word of booting.
+    bench = Bench()
+    for name in (
+        *("ovmf-pxe-discover-67", "ovmf-pxe-request-67", "ovmf-pxe-request-4011"),
+        *("edk2-ip4-discover-67", "edk2-ip4-request-67"),
+    ):
+        bench.hear(captures.load(name), listener_of(name), MACHINE)
+    assert Step.SYSTEM_UP not in bench.steps()
+    bench.hear(captures.load("debian-installer-request-67"))
+    assert bench.steps()[-1] is Step.SYSTEM_UP
 
 
 def test_the_address_of_a_plain_host_is_learned() -> None:
