@@ -24,7 +24,10 @@ def test_an_installer_waits_behind_the_local_disk(
 ) -> None:
     host.start_services()
     host.cli("policy", "set", "--timeout", "5")
-    host.cli("machine", "set", MAC, "--target", "debian-12")
+    host.cli(
+        *("machine", "set", MAC, "--target", "debian-12"),
+        *("--kernel-args", 'lab="a b" x=$y;z'),
+    )
     pin_grub(host)
     disk = make_local_disk(tmp_path / "disk.img")
     with Machine(lab, "uefi-x64", mac=MAC, disk=disk) as machine:
@@ -39,6 +42,8 @@ def test_an_installer_waits_behind_the_local_disk(
         machine.wait_for("GNU GRUB", timeout=ARRIVES)
         machine.press("ret")  # the installer is preselected for who opened the menu
         machine.wait_for(INSTALLER, timeout=ARRIVES)
+        # As the kernel reads it, the same: it takes quotes around a word or inside of it.
+        assert 'linux console=ttyS0 "lab=a b" x=$y;z' in machine.console.text()
     assert step(host.wait_for_steps(MAC, "kernel", "initrd"), "kernel")["transport"] == "http"
 
 
