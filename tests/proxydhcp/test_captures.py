@@ -56,6 +56,12 @@ SOFTWARE = {
         kind=ClientKind.ROM,
         architecture=ClientArchitecture.IA32_UEFI,
     ),
+    "aavmf": BootClient(
+        mac=MAC,
+        firmware=Firmware.UEFI_ARM64,
+        kind=ClientKind.ROM,
+        architecture=ClientArchitecture.ARM64_UEFI,
+    ),
     "ovmf-http": BootClient(
         mac=MAC,
         firmware=Firmware.HTTP_X64,
@@ -87,6 +93,7 @@ SOFTWARE = {
 
 UEFI_CLASS = "PXEClient:Arch:00007:UNDI:003000"
 IA32_CLASS = "PXEClient:Arch:00006:UNDI:003000"
+ARM64_CLASS = "PXEClient:Arch:00011:UNDI:003000"
 HTTP_CLASS = "HTTPClient:Arch:00016:UNDI:003000"
 BIOS_CLASS = "PXEClient:Arch:00000:UNDI:002001"
 VENDOR_CLASSES = {
@@ -100,6 +107,9 @@ VENDOR_CLASSES = {
     "ovmf-ia32-discover-67": IA32_CLASS,
     "ovmf-ia32-request-67": IA32_CLASS,
     "ovmf-ia32-request-4011": IA32_CLASS,
+    "aavmf-discover-67": ARM64_CLASS,
+    "aavmf-request-67": ARM64_CLASS,
+    "aavmf-request-4011": ARM64_CLASS,
     "ovmf-http-discover-67": HTTP_CLASS,
     "ovmf-http-request-67": HTTP_CLASS,
     "ipxe-efi-discover-67": "PXEClient",
@@ -114,12 +124,16 @@ VENDOR_CLASSES = {
 }
 """Every packet of a machine that boots, and how it names itself there."""
 
-ASKS_FOR_MORE = {"ovmf-pxe-request-67", "ovmf-secure-boot-request-67", "ovmf-ia32-request-67"}
+ASKS_FOR_MORE = {
+    *("ovmf-pxe-request-67", "ovmf-secure-boot-request-67", "ovmf-ia32-request-67"),
+    "aavmf-request-67",
+}
 
 DRIVERS = {
     "ovmf-pxe": NetworkInterfaceId(1, 3, 0),
     "ovmf-secure-boot": NetworkInterfaceId(1, 3, 0),
     "ovmf-ia32": NetworkInterfaceId(1, 3, 0),
+    "aavmf": NetworkInterfaceId(1, 3, 0),
     "ovmf-http": NetworkInterfaceId(1, 3, 0),
     "ipxe-efi": NetworkInterfaceId(1, 3, 10),
     "ipxe-rom": NetworkInterfaceId(1, 2, 1),
@@ -149,6 +163,7 @@ DECISIONS: dict[str, BootOffer] = {
     # Nothing in its packets tells that it enforces Secure Boot.
     "ovmf-secure-boot": LOADER,
     "ovmf-ia32": msgspec.structs.replace(LOADER, boot_file="loaders/uefi-ia32/grubia32.efi"),
+    "aavmf": msgspec.structs.replace(LOADER, boot_file="loaders/uefi-arm64/ipxe.efi"),
     "ovmf-http": BY_HTTP,
     "ipxe-efi": SCRIPT,
     "ipxe-rom": SCRIPT,
@@ -166,6 +181,8 @@ ANSWERS = {
     "ovmf-pxe-discover-67": f"350102 {PXE_ANSWER} ff",
     "ovmf-pxe-request-4011": f"350105 {PXE_ANSWER} ff",
     "ovmf-pxe-request-4011-boot-item": f"350105 {PXE_ANSWER} 2b07470480420000ff ff",
+    "aavmf-discover-67": f"350102 {PXE_ANSWER} ff",
+    "aavmf-request-4011": f"350105 {PXE_ANSWER} ff",
     "ovmf-ia32-discover-67": f"350102 {PXE_ANSWER} ff",
     "ovmf-ia32-request-4011": f"350105 {PXE_ANSWER} ff",
     "ovmf-secure-boot-discover-67": f"350102 {PXE_ANSWER} ff",
