@@ -28,12 +28,13 @@ def learned_offer(host: BootyardHost) -> str | None:
     return offer
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "loader", "boot_file"),
     [
         ("uefi-x64", "auto", b"loaders/uefi-x64/snponly.efi"),
         # QEMU's ROM is an iPXE that shows PXE menus; it loads another one by this one.
-        pytest.param("bios", "undionly", b"loaders/bios/undionly.kpxe", marks=pytest.mark.long),
+        ("bios", "undionly", b"loaders/bios/undionly.kpxe"),
     ],
 )
 def test_a_menu_of_one_is_discovered_and_taken(
