@@ -1,11 +1,13 @@
 """Firmware that enforces Secure Boot reaches the installer through Debian's shim and GRUB."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.lab.grub import make_signed_local_disk, requested
+from tests.lab.debian_installer import make_debian_folder
+from tests.lab.grub import LOADERS, make_signed_local_disk, requested
 from tests.lab.host import ARRIVES, INSTALLER, MAC, BootyardHost
 from tests.lab.local_disk import GREETING
 from tests.lab.machine import Machine
@@ -85,6 +87,30 @@ def test_nothing_is_pinned_and_the_second_boot_arrives(lab: Lab, host: BootyardH
     boot = host.wait_for_steps(MAC, "loader", "script", "kernel", "initrd")
     assert loaders(boot) == ["shimx64.efi", "grubx64.efi"]
     wait_until_learned(host, "confirmed")
+
+
+@pytest.mark.long
+def test_an_image_brings_its_own_signed_chain(lab: Lab, host: BootyardHost) -> None:
+    folder = make_debian_folder(host.images, "vendor")
+    (folder / "EFI").mkdir()
+    # No other vendor's files are at hand: Debian's stand in, under the names that a disc has.
+    for ours, theirs in (("shimx64.efi", "BOOTX64.EFI"), ("grubx64.efi", "gcdx64.efi")):
+        shutil.copyfile(LOADERS / "uefi-x64" / ours, folder / "EFI" / theirs)
+    with (folder / "image.toml").open("a") as description:
+        description.write('[secureboot]\nshim = "EFI/BOOTX64.EFI"\ngrub = "EFI/gcdx64.efi"\n')
+    host.start_services()
+    host.wait_for_image("vendor")
+    host.cli("machine", "set", MAC, "--secure-boot", "on")
+    host.cli("machine", "boot-once", MAC, "vendor")
+    host.wait_snapshot()
+    capture = lab.capture()
+    with Machine(lab, "secure-boot", mac=MAC) as machine:
+        machine.wait_for(INSTALLER, timeout=ARRIVES)
+    boot = host.wait_for_steps(MAC, "loader", "loader", "script", "kernel", "initrd")
+    assert (boot["image"], boot["outcome"]) == ("vendor", "running")
+    names = requested(capture.stop())
+    assert "images/vendor@1/EFI/BOOTX64.EFI" in names
+    assert not any(name.startswith("loaders/") for name in names), "nothing of the packaged chain"
 
 
 @pytest.mark.long

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
+from bootyard.boot.vendor import PACKAGED_VENDOR
 from bootyard.model.architecture import Firmware
 from bootyard.model.errors import ImageRejected
 from bootyard.model.snapshot import SignedChain
@@ -20,9 +21,6 @@ from services.catalog.library.signature import (
     pe_machine,
     vendors,
 )
-
-PACKAGED_VENDOR = "debian"
-"""Whose chain lies among the packaged loaders: no image needs to bring that along."""
 
 MAX_BOOT_FILE = 127
 """Characters of the header field that names a boot file (RFC 2131 §2), without its NUL."""
