@@ -69,7 +69,7 @@ ENTRYPOINT ["/usr/bin/prometheus"]
 _TESTS = f"""\
 FROM {BUILD_BASE}
 RUN {_INSTALL} python3 python3-venv iproute2 util-linux iptables curl tftp-hpa atftp busybox \\
-        dnsmasq-base tcpdump make
+        dnsmasq-base tcpdump make grub-common udhcpc
 COPY requirements-dev.txt /
 COPY --from={IMAGE} /opt/bootyard /opt/bootyard
 RUN /opt/bootyard/bin/python -m ensurepip \\
