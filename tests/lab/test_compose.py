@@ -291,7 +291,8 @@ def test_nothing_of_the_building_machine_is_in_the_image(host: Engine, tmp_path:
 def test_the_tests_pass_with_the_python_of_the_image(host: Engine) -> None:
     """With the rights to make namespaces; in a network of its own, where nothing else is."""
     done = host.docker(
-        *("run", "--rm", "--network", "none", "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN"),
+        *("run", "--rm", "--network", "none"),
+        *(f"--cap-add={right}" for right in ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE")),
         *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
         *("--sysctl", "net.ipv6.conf.all.disable_ipv6=0"),
         *("--volume", f"{ROOT / 'tests'}:/checkout/tests:ro"),
