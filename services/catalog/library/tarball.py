@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from bootyard.boot.vendor import PACKAGED_VENDOR
 from bootyard.model.errors import ImageRejected
 from bootyard.runtime.files import fingerprint_of
 from services.catalog.library.derived import CHUNK, DerivedStore, Stored
@@ -24,7 +25,6 @@ from services.catalog.library.description import Description
 from services.catalog.library.pick import Picked, names_in_tree, pick
 from services.catalog.library.secureboot import (
     MAX_EFI_PROGRAM,
-    PACKAGED_VENDOR,
     ChainFiles,
     examine,
     find_chains,
