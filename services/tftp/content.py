@@ -13,7 +13,7 @@ from pathlib import Path
 from bootyard.model.errors import BootyardError
 from bootyard.model.snapshot import Content, Fingerprint, Root, Slice, Text
 from bootyard.runtime.files import fingerprint_of
-from services.tftp.transfer import BlockSource
+from services.tftp.source import BlockSource
 
 CHECK_EVERY = 1 << 20
 """Bytes between two looks at whether the file is still the same."""

@@ -18,7 +18,8 @@ from bootyard.runtime.log import get_logger
 from services.tftp.digest import TransferDigest, TransferSubject
 from services.tftp.options import Negotiated
 from services.tftp.packet import Opcode, error
-from services.tftp.transfer import BlockSource, ReadTransfer
+from services.tftp.source import BlockSource
+from services.tftp.transfer import ReadTransfer
 
 log = get_logger(__name__)
 

@@ -1,6 +1,6 @@
 """Netascii (RFC 764, by RFC 1350 §1): LF becomes CR LF, CR becomes CR NUL. Pure."""
 
-from services.tftp.transfer import BlockSource
+from services.tftp.source import BlockSource
 
 _CHUNK = 8192
 

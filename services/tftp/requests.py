@@ -20,7 +20,7 @@ from services.tftp.metrics import RejectReason, TFTPMetrics
 from services.tftp.netascii import NetasciiSource
 from services.tftp.options import Limits, negotiate
 from services.tftp.packet import NETASCII, OCTET, ReadRequest, printable
-from services.tftp.transfer import BlockSource
+from services.tftp.source import BlockSource
 
 log = get_logger(__name__)
 

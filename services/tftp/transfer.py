@@ -7,13 +7,12 @@ Blocks are counted with as many bits as it takes; the wire has the low 16. 65535
 EDK2, iPXE, GRUB and U-Boot all expect that. An OACK is block 0 here, as its ACK says.
 """
 
-from typing import Protocol
-
 from bootyard.model.errors import MalformedPacket, TFTPErrorCode
 from bootyard.model.events import TransferOutcome
 from services.tftp.options import Negotiated
 from services.tftp.packet import Error, Opcode, OptionAck, error, parse
 from services.tftp.retransmission import FIRST_INTERVAL, MAX_INTERVAL, RetransmissionTimer
+from services.tftp.source import BlockSource, read_blocks
 
 UNPROVEN_REPEATS = 3
 """Timed repeats for a peer that acknowledged nothing yet: its address may be forged."""
@@ -34,22 +33,12 @@ RESTARTED_AFTER = 1.0
 UNKNOWN_ROUND_TRIP = 0.02
 """Assumed where an ACK's age matters before a round trip was measured."""
 
+UNSETTLED_ROUND_TRIPS = 16
+MEASURED_EVERY = 32
+"""In lockstep so many round trips are measured at first, after a repeat and after a slow one; then
+one in so many blocks: thousands a second tell no more."""
+
 _ACK = Opcode.ACK.to_bytes(2, "big")
-_DATA = Opcode.DATA.to_bytes(2, "big")
-
-
-class BlockSource(Protocol):
-    """Content of a known size that is read in pieces."""
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        """Read; fewer bytes than are there by `size` mean that the content has changed."""
-
-    def close(self) -> None:
-        """Let go of the file."""
 
 
 class ReadTransfer:
@@ -69,6 +58,7 @@ class ReadTransfer:
         self._due: int | None = None  # first of the blocks up to the window's end to be sent
         self._window_sent = self._timer_start = now
         self._measures = True  # its last block was sent once: the ACK of it is a round trip
+        self._unsettled = UNSETTLED_ROUND_TRIPS
         self._is_undisturbed = True  # no block of it was sent before, no ACK came twice
         self._repeat_means_loss = True
         self._peer_proven = False
@@ -102,15 +92,47 @@ class ReadTransfer:
         return self._progress
 
     @property
-    def _last_block(self) -> int:
+    def last_block(self) -> int:
+        """The number of the block that ends the transfer."""
         return self._source.size // self._terms.block_size + 1
+
+    @property
+    def is_steady(self) -> bool:
+        """Lockstep goes its usual way: the ACK of the newest block, and of no other, sends the
+        next one and changes nothing else than `run_ahead` does.
+
+        The ACK of the last block, and one whose round trip is measured, go through `receive`.
+        """
+        return (
+            self._terms.window_size == 1
+            and self.outcome is None
+            and self._peer_proven
+            and self._measures
+            and not (self._unsettled or self._repeats)
+        )
+
+    @property
+    def patience(self) -> float:
+        """A round trip that took longer than this many seconds is measured."""
+        return self._clock.interval / 2
+
+    @property
+    def newest_block(self) -> int:
+        """The newest block that was ever sent."""
+        return self._newest
+
+    def run_ahead(self, block: int, now: float) -> None:
+        """Be where a steady transfer is after ACKs of all before `block`, the last of them now."""
+        self._acknowledged = block - 1
+        self._newest = self._window_end = block
+        self._progress = self._window_sent = self._timer_start = now
 
     def receive(self, datagram: bytes, now: float) -> None:
         """Take a datagram from the client's port."""
         if self.outcome is not None:
             return
         if datagram[:2] == _ACK and len(datagram) >= 4:
-            self._receive_ack(int.from_bytes(datagram[2:4], "big"), now)
+            self.receive_ack(int.from_bytes(datagram[2:4], "big"), now)
             return
         try:
             packet = parse(datagram)
@@ -137,17 +159,36 @@ class ReadTransfer:
 
     def datagrams_to_send(self) -> list[bytes]:
         """Take what is to be sent now."""
-        datagrams: list[bytes] = []
-        if self._due is not None and self.outcome is None:
-            if self._due == 0:
-                datagrams = [OptionAck(self._terms.accepted).to_bytes()]
-            else:
-                datagrams = self._read_blocks(self._due)
-        self._due = None
-        if self._farewell is not None:
-            datagrams.append(self._farewell)
-            self._farewell = None
-        return datagrams
+        datagrams: list[bytes] | None = []
+        due = self.take_due()
+        if due is not None and due[0] == 0:
+            datagrams = [self.option_ack()]
+        elif due is not None:
+            datagrams = read_blocks(self._source, *due, self._terms.block_size)
+            if datagrams is None:
+                self.source_changed(self._timer_start)
+        farewell = self.take_farewell()
+        return (datagrams or []) + ([] if farewell is None else [farewell])
+
+    def take_due(self) -> tuple[int, int] | None:
+        """Take which blocks are to be sent now, as the first and their number: 0 is the OACK."""
+        first, self._due = self._due, None
+        if first is None or self.outcome is not None:
+            return None
+        return first, self._window_end - first + 1
+
+    def take_farewell(self) -> bytes | None:
+        """Take the ERROR that ends the transfer, once."""
+        farewell, self._farewell = self._farewell, None
+        return farewell
+
+    def option_ack(self) -> bytes:
+        """Make the OACK (RFC 2347)."""
+        return OptionAck(self._terms.accepted).to_bytes()
+
+    def source_changed(self, now: float) -> None:
+        """End the transfer: what its client has so far is not what the file is."""
+        self.abort(TransferOutcome.SOURCE_CHANGED, "the file changed while it was being sent", now)
 
     def timer(self) -> float | None:
         """When `handle_timer` is to be called; None: never."""
@@ -161,12 +202,13 @@ class ReadTransfer:
         silence = now - self._progress
         is_hopeless = self._is_hopeless(silence)
         if self._peer_proven and self._sent_all and (is_hopeless or silence >= FINAL_ACK_LIMIT):
-            self._acknowledged = self._last_block
+            self._acknowledged = self.last_block
             self._end(TransferOutcome.COMPLETE, self._progress)
         elif is_hopeless:
             self._end(TransferOutcome.TIMEOUT, now)
         else:
             self._repeats += 1
+            self._unsettled = UNSETTLED_ROUND_TRIPS
             self._clock.expired()
             self._start_window(now)
 
@@ -186,9 +228,12 @@ class ReadTransfer:
 
     @property
     def _sent_all(self) -> bool:
-        return self._window_end == self._last_block
+        return self._window_end == self.last_block
 
-    def _receive_ack(self, wire_block: int, now: float) -> None:
+    def receive_ack(self, wire_block: int, now: float) -> None:
+        """Take an ACK from the client's port, by its 16-bit number."""
+        if self.outcome is not None:
+            return
         ahead = (wire_block - self._acknowledged) & 0xFFFF
         if ahead > self._window_end - self._acknowledged:
             return  # an ACK of the past, or of what was not sent
@@ -201,17 +246,27 @@ class ReadTransfer:
             self._repeats = 0
             self._clock.answered(now - self._timer_start)
         self._progress = self._timer_start = now
-        if self._acknowledged == self._last_block:
+        if self._acknowledged == self.last_block:
             self._end(TransferOutcome.COMPLETE, now)
         elif self._acknowledged == self._window_end:
             if self._measures:
-                self._clock.measured(now - self._window_sent)
+                self._measure(now)
             self._start_window(now)
         elif self._concerns_window(now):
             # RFC 7440 §4: an ACK below the window's end names the last block before a gap.
             self._start_window(now)
         else:
             self._extend_window()
+
+    def _measure(self, now: float) -> None:
+        seconds = now - self._window_sent
+        if seconds > self.patience:
+            self._unsettled = UNSETTLED_ROUND_TRIPS
+        if self._unsettled:
+            self._unsettled -= 1
+        elif self._terms.window_size == 1 and self._acknowledged % MEASURED_EVERY:
+            return
+        self._clock.measured(seconds)
 
     def _receive_repeated_ack(self, now: float) -> None:
         """Treat the same ACK again as a lost first block of a window, or as nothing at all.
@@ -245,7 +300,7 @@ class ReadTransfer:
             self._repeat_means_loss = True
         first = self._acknowledged + 1
         count = self._terms.window_size if first else 1
-        last = min(first + count - 1, self._last_block)
+        last = min(first + count - 1, self.last_block)
         self._is_undisturbed = first > self._newest
         self._measures = last > self._newest
         self.retransmits += max(0, min(self._newest, last) - first + 1)
@@ -261,32 +316,12 @@ class ReadTransfer:
         had to acknowledge an earlier window would wait for the timer, in every window from now on.
         """
         first = self._window_end + 1
-        last = min(self._acknowledged + self._terms.window_size, self._last_block)
+        last = min(self._acknowledged + self._terms.window_size, self.last_block)
         if last >= first:
             self._measures = self._is_undisturbed = False
             self._window_end = last
             self._newest = max(self._newest, last)
             self._due = first if self._due is None else min(first, self._due)
-
-    def _read_blocks(self, first: int) -> list[bytes]:
-        """Read from `first` to the window's end with one call and cut it into blocks."""
-        block_size = self._terms.block_size
-        start = (first - 1) * block_size
-        count = self._window_end - first + 1
-        content = self._source.read_at(start, count * block_size)
-        # The size is asked for after reading: netascii learns it there.
-        if len(content) != max(0, min(count * block_size, self._source.size - start)):
-            self._farewell = error(
-                TFTPErrorCode.NOT_DEFINED, "the file changed while it was being sent"
-            )
-            self._end(TransferOutcome.SOURCE_CHANGED, self._timer_start)
-            return []
-        return [
-            _DATA
-            + ((first + index) & 0xFFFF).to_bytes(2, "big")
-            + content[index * block_size : (index + 1) * block_size]
-            for index in range(count)
-        ]
 
     def _end_by_client(self, now: float) -> None:
         # EDK2 asks for the size and stops with ERROR 8, GRUB opens each configuration once to see

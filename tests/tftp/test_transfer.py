@@ -9,11 +9,11 @@ from bootyard.model.events import TransferOutcome
 from services.tftp.options import Limits, negotiate
 from services.tftp.packet import Ack, Data, Error, OptionAck, Options, Packet, parse
 from services.tftp.retransmission import FIRST_INTERVAL, MIN_INTERVAL
+from services.tftp.source import BlockSource
 from services.tftp.transfer import (
     FINAL_ACK_LIMIT,
     SILENCE_LIMIT,
     UNPROVEN_REPEATS,
-    BlockSource,
     ReadTransfer,
 )
 from tests.tftp.clients import MemorySource
