@@ -39,6 +39,8 @@ class Settings(BaseModel):
     dhcp_port: Port = 67
     pxe_port: Port = 4011
     tftp_port: Port = 69
+    tftp_single_port: bool = False
+    """Answer from port 69 itself, for machines behind NAT."""
     http_port: Port = 8080
     proxydhcp_metrics_port: Port = 9167
     tftp_metrics_port: Port = 9169

@@ -5,6 +5,7 @@ Files are read with pread, never mapped: a user who truncates a mapped file kill
 
 import os
 import stat
+import time
 from bisect import bisect_right
 from collections.abc import Callable
 from itertools import accumulate
@@ -17,6 +18,13 @@ from services.tftp.source import BlockSource
 
 CHECK_EVERY = 1 << 20
 """Bytes between two looks at whether the file is still the same."""
+
+LOOK_SECONDS = 0.0001
+"""Files that are being sent are looked at this often: every few blocks of the fastest transfer."""
+
+REST_NS = 2_000_000_000
+"""Times of files are as coarse as the clock's ticks: one that was written within this may be
+written again without showing it, and what was read of it is not kept for others."""
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -46,10 +54,15 @@ class _SharedFile:
     def __init__(self, descriptor: int, status: os.stat_result) -> None:
         self.descriptor = descriptor
         self.fingerprint = fingerprint_of(status)
+        self.device = status.st_dev
         self.users = 0
+        self.has_changed = False
 
     def is_unchanged(self) -> bool:
-        return fingerprint_of(os.fstat(self.descriptor)) == self.fingerprint
+        """Look at the file; once it has changed, nothing makes it what it was."""
+        if not self.has_changed:
+            self.has_changed = fingerprint_of(os.fstat(self.descriptor)) != self.fingerprint
+        return not self.has_changed
 
 
 class SliceSource:
@@ -68,6 +81,37 @@ class SliceSource:
         self._unchecked = 0
         self._is_open = True
         self.size = self._ends[-1] if self._ends else 0
+        self.identity = (file.device, _identity(file.fingerprint), extents)
+        """What is read through it: equal for all transfers of the same content."""
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the file was seen to be another one than at the start."""
+        return self._file.has_changed
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the file was last written long enough ago for its next change to show."""
+        return time.time_ns() - self._file.fingerprint.mtime_ns > REST_NS
+
+    def read_into(self, offset: int, pieces: list[memoryview]) -> bool:
+        """Fill pieces of memory from `offset` on; False: the file has changed."""
+        wanted = sum(map(len, pieces))
+        if wanted:
+            index = bisect_right(self._ends, offset)
+            start, length = self._extents[index]
+            inside = offset - (self._ends[index] - length)
+            if wanted <= length - inside:
+                count = os.preadv(self._file.descriptor, pieces, start + inside)
+            else:
+                count = _spread(self._read(offset, wanted), pieces)
+            if count < wanted:
+                self._file.has_changed = True
+        return self.look()
+
+    def look(self) -> bool:
+        """Look whether the file is still the same."""
+        return self._file.is_unchanged()
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Read."""
@@ -108,6 +152,8 @@ class ContentStore:
 
     def __init__(self, root_directory: Callable[[Root], Path]) -> None:
         self._root_directory = root_directory
+        self.next_look = 0.0
+        """When open files are to be looked at again (time.monotonic)."""
         self._files: dict[tuple[int, int, int, int], _SharedFile] = {}
 
     def open(self, content: Content) -> BlockSource:
@@ -121,6 +167,18 @@ class ContentStore:
             self._release(file)
             raise
         return SliceSource(file, extents, self._release)
+
+    def look(self) -> bool:
+        """Look at every open file; tell whether one has changed.
+
+        Blocks are sent from memory, so this is what ends the transfers of a file that is written.
+        It takes a twentieth of the time at most, however many files are open.
+        """
+        started = time.monotonic()
+        unchanged = [file.is_unchanged() for file in self._files.values()]
+        ended = time.monotonic()
+        self.next_look = ended + max(LOOK_SECONDS, 20 * (ended - started))
+        return not all(unchanged)
 
     def has(self, content: Slice) -> bool:
         """Tell whether a slice's file is on this disk."""
@@ -161,6 +219,16 @@ def _check_is_inside(descriptor: int, root: Path) -> None:
     real = Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - no path object yet
     if not real.is_relative_to(os.path.realpath(root)):
         raise PermissionError(f"{real} is outside {root}: a link leads there")
+
+
+def _spread(content: bytes, pieces: list[memoryview]) -> int:
+    """Copy content into pieces of memory; returns how many bytes there were."""
+    offset = 0
+    for piece in pieces:
+        part = content[offset : offset + len(piece)]
+        piece[: len(part)] = part
+        offset += len(part)
+    return offset
 
 
 def _extents(content: Slice, found: Fingerprint) -> tuple[tuple[int, int], ...]:

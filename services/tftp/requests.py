@@ -14,11 +14,12 @@ from bootyard.runtime.snapshots import SnapshotHolder
 from services.tftp.admission import Arrival
 from services.tftp.content import ContentStore, SourceChanged
 from services.tftp.digest import TransferDigest, TransferSubject
-from services.tftp.engine import Engine, Order, Peer
+from services.tftp.engine import Engine
 from services.tftp.loaded import LoadedFirmware
 from services.tftp.metrics import RejectReason, TFTPMetrics
 from services.tftp.netascii import NetasciiSource
 from services.tftp.options import Limits, negotiate
+from services.tftp.order import Order, Peer
 from services.tftp.packet import NETASCII, OCTET, ReadRequest, printable
 from services.tftp.source import BlockSource
 

@@ -23,7 +23,15 @@ from services.tftp.inbox import Inbox
 from services.tftp.metrics import RejectReason, TFTPMetrics
 from services.tftp.missing import watch_loaders
 from services.tftp.options import Limits
-from services.tftp.packet import MAX_REQUEST, ReadRequest, WriteRequest, error, parse, printable
+from services.tftp.packet import (
+    MAX_REQUEST,
+    Opcode,
+    ReadRequest,
+    WriteRequest,
+    error,
+    parse,
+    printable,
+)
 from services.tftp.report import Reporter
 from services.tftp.requests import Refused, RequestDesk
 from services.tftp.subnets import SubnetLimits
@@ -50,6 +58,7 @@ WRITING = Refused(TFTPErrorCode.ACCESS_VIOLATION, "writing is refused", RejectRe
 
 ControlMessages = list[tuple[int, int, bytes]]
 
+_ACK, _ERROR = bytes((Opcode.ACK,)), bytes((Opcode.ERROR,))
 _PKTINFO = struct.Struct("=I4s4s")  # struct in_pktinfo, ip(7)
 _IP_PKTINFO = 8  # linux/in.h; the socket module names it from Python 3.14 on
 
@@ -82,6 +91,7 @@ class Server:
         self.contents = ContentStore(service.root_directory)
         self._reporter = Reporter(self.metrics, service.events)
         self.engine = Engine(
+            self.contents,
             self._finished,
             self.metrics.progressed,
             lambda: service.telemetry.internal_error("tftp.transfer"),
@@ -96,6 +106,7 @@ class Server:
         self._turn_ended = 0.0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._is_listening = False
+        self._has_one_port = service.settings.tftp_single_port
 
     def _adopted(self, snapshot: Snapshot) -> None:
         self._subnets = SubnetLimits(snapshot.policy.subnets)
@@ -113,6 +124,9 @@ class Server:
                 log.error("port not served", reason=reason)
                 self._service.telemetry.ready("tftp", reason)
                 await asyncio.sleep(PORT_RETRY_SECONDS)
+        self.engine.yield_to(self._socket)
+        if self._has_one_port:
+            self.engine.use_one_port(self._socket)
         loop.add_reader(self._socket, self._receive)
         self._service.telemetry.ready("tftp", None)
         log.info("listening", port=port)
@@ -153,7 +167,10 @@ class Server:
                 )
             except OSError:
                 break  # nothing more; or an ICMP error, which says nothing that can be trusted
-            if not self._inbox.add(address[0], (datagram, control, address)):
+            if self._has_one_port and _is_answer(datagram):
+                if not self.engine.receive(address, datagram):
+                    self.metrics.rejected(RejectReason.MALFORMED, is_request=False)
+            elif not self._inbox.add(address[0], (datagram, control, address)):
                 self.metrics.rejected(RejectReason.FLOOD, is_request=False)
         if self._next_turn is None:
             self._serve()
@@ -177,6 +194,7 @@ class Server:
                 log.exception("request failed", client=str(arrival.source))
                 self._service.telemetry.internal_error("tftp.request")
         self._turn_ended = loop.time()
+        self.engine.hurry(requests_wait=bool(self._inbox))
         if self._inbox:
             self._next_turn = loop.call_soon(self._serve)
 
@@ -248,6 +266,10 @@ def bind_listener(listener: socket.socket, port: int) -> None:
     listener.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     listener.bind(("0.0.0.0", port))
+
+
+def _is_answer(datagram: bytes) -> bool:
+    return datagram[:1] == b"\0" and datagram[1:2] in {_ACK, _ERROR}
 
 
 def parse_arrival(control: ControlMessages, address: tuple[str, int]) -> Arrival | None:

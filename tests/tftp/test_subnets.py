@@ -214,8 +214,7 @@ class Running:
         self._server._socket.close()
         for talk in self._talks:
             talk.close()
-        for exchange in list(self._server.engine._exchanges.values()):
-            exchange.abort(TransferOutcome.ERROR, "the test is over")
+        self._server.engine.close()
 
     def adopt(self, *rules: SubnetRule) -> None:
         name = "uefi-x64/test.efi"

@@ -1,0 +1,159 @@
+"""Datagrams by the batch: arrays of `struct mmsghdr` (recvmmsg(2)) as words of memory.
+
+A header is eight machine words, with 32 bits as with 64: name, its length, iovec, how many of
+those, control, its length, flags, and the length of what was received. A sender is known by the
+first eight bytes of its `struct sockaddr_in`: family, port and address as one number.
+"""
+
+import ctypes
+import socket
+import struct
+import sys
+from array import array
+from ipaddress import IPv4Address
+
+WORD = struct.calcsize("L")
+HEADER_WORDS = 8
+NAME, NAME_LENGTH, VECTOR, VECTORS, CONTROL, CONTROL_LENGTH, LENGTH = 0, 1, 2, 3, 4, 5, 7
+ADDRESS_BYTES = 16
+PIECES = 8
+"""How many pieces of memory a message may be made of."""
+
+SLOT_BYTES = 128
+"""What is kept of a datagram: an ACK has 4 bytes, and of an ERROR the code counts."""
+
+# Fields of 32 bits fill half of a word, its upper one on big-endian machines.
+_HALF = 32 if sys.byteorder == "big" and WORD == 8 else 0
+_ADDRESS_LENGTH = ADDRESS_BYTES << _HALF
+_ADDRESS = struct.Struct("=H2s4s8x")
+_VECTOR = struct.Struct("@PN")
+
+
+def address_of(buffer: bytearray) -> int:
+    """Where a buffer is in memory: until it is freed, as nothing here changes its size."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+
+
+def socket_address(address: IPv4Address, port: int) -> bytearray:
+    """Make a `struct sockaddr_in`."""
+    return bytearray(_ADDRESS.pack(socket.AF_INET, port.to_bytes(2, "big"), address.packed))
+
+
+def peer_key(name: bytes | bytearray) -> int:
+    """Name a peer by the number that `Inbound.keys` gives for it."""
+    return int.from_bytes(name[:8], sys.byteorder)
+
+
+def peer_of(key: int) -> tuple[str, int]:
+    """Read a peer's address and port from its number."""
+    _, port, address = struct.unpack("=H2s4s", key.to_bytes(8, sys.byteorder))
+    return socket.inet_ntoa(address), int.from_bytes(port, "big")
+
+
+def pack_vectors(start: int, lengths: list[int], stride: int) -> bytearray:
+    """Make a table of `struct iovec`: pieces of memory, `stride` bytes apart."""
+    words: list[int] = []
+    for length in lengths:
+        words += (start, length)
+        start += stride
+    return bytearray(array("L", words).tobytes())
+
+
+VECTOR_BYTES = _VECTOR.size
+
+
+class Inbound:
+    """Room for a batch of short datagrams and their senders."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._slots = bytearray(size * SLOT_BYTES)
+        self._names = bytearray(size * ADDRESS_BYTES)
+        self._vectors = pack_vectors(address_of(self._slots), [SLOT_BYTES] * size, SLOT_BYTES)
+        self._headers = bytearray(size * HEADER_WORDS * WORD)
+        self.address = address_of(self._headers)
+        words = memoryview(self._headers).cast("L")
+        names, vectors = address_of(self._names), address_of(self._vectors)
+        for index in range(size):
+            header = words[index * HEADER_WORDS : (index + 1) * HEADER_WORDS]
+            header[NAME] = names + index * ADDRESS_BYTES
+            header[NAME_LENGTH] = _ADDRESS_LENGTH
+            header[VECTOR] = vectors + index * VECTOR_BYTES
+            header[VECTORS] = 1
+        self._keys = memoryview(self._names).cast("Q")[:: ADDRESS_BYTES // 8]
+        self._heads = memoryview(self._slots).cast("I")[:: SLOT_BYTES // 4]
+        self._lengths = words[LENGTH::HEADER_WORDS]
+
+    def keys(self, count: int) -> list[int]:
+        """Name the senders of the first `count` datagrams."""
+        return self._keys[:count].tolist()
+
+    def heads(self, count: int) -> list[int]:
+        """Give the first four bytes of each as a number (`ack_heads`); 0: it is shorter."""
+        heads = self._heads[:count].tolist()
+        lengths = self._lengths[:count].tolist()
+        if lengths.count(4 << _HALF) != count:
+            heads = [
+                head if length >> _HALF >= 4 else 0
+                for head, length in zip(heads, lengths, strict=True)
+            ]
+        return heads
+
+    def datagram(self, index: int) -> bytes:
+        """Copy what was kept of one datagram."""
+        length = min(self._lengths[index] >> _HALF, SLOT_BYTES)
+        return bytes(self._slots[index * SLOT_BYTES : index * SLOT_BYTES + length])
+
+
+class Outbound:
+    """Room for a batch of messages, each of one packet or of a window of them."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._headers = bytearray(size * HEADER_WORDS * WORD)
+        self.address = address_of(self._headers)
+        self._words = memoryview(self._headers).cast("L")
+        self._names = self._words[NAME::HEADER_WORDS]
+        self._vectors = self._words[VECTOR::HEADER_WORDS]
+        self._table = bytearray(size * PIECES * VECTOR_BYTES)
+        self._table_address = address_of(self._table)
+        self._table_words = memoryview(self._table).cast("L")
+        for index in range(size):
+            self._words[index * HEADER_WORDS + NAME_LENGTH] = _ADDRESS_LENGTH
+            self._words[index * HEADER_WORDS + VECTORS] = 1
+
+    def put(self, names: list[int], vectors: list[int]) -> None:
+        """Lay out messages of one packet each, by the addresses of peers and vectors."""
+        self._names[: len(names)] = array("L", names)
+        self._vectors[: len(vectors)] = array("L", vectors)
+
+    def put_one(self, name: int, vector: int) -> None:
+        """Lay out a single message of one packet."""
+        self._words[NAME] = name
+        self._words[VECTOR] = vector
+
+    def put_pieces(
+        self, index: int, name: int, pieces: list[tuple[int, int]], control: tuple[int, int]
+    ) -> None:
+        """Lay out a message of up to PIECES pieces of memory, with its control.
+
+        Both are given as (address, bytes). What is laid out this way is not for `put`.
+        """
+        words, start = self._words, index * HEADER_WORDS
+        words[start + NAME] = name
+        words[start + VECTOR] = self._table_address + index * PIECES * VECTOR_BYTES
+        words[start + VECTORS] = len(pieces)
+        words[start + CONTROL], words[start + CONTROL_LENGTH] = control
+        table, start = self._table_words, index * PIECES * 2
+        for piece in pieces:
+            table[start], table[start + 1] = piece
+            start += 2
+
+
+def _ack_heads() -> "array[int]":
+    packets = b"".join(b"\0\4" + block.to_bytes(2, "big") for block in range(65536))
+    return array("I", packets)
+
+
+ACK_HEADS = _ack_heads()
+"""For each 16-bit block number, its ACK as `Inbound.heads` gives it."""

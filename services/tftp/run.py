@@ -1,0 +1,122 @@
+"""A transfer on its way: the state machine, and how far its usual ACKs have carried it.
+
+In lockstep nearly every datagram is the ACK of the newest block, and its answer is the next packet.
+`Run.expected` is how that ACK begins; the engine takes it without asking the transfer, which is
+told of all of them at once when anything else happens (`ReadTransfer.run_ahead`).
+"""
+
+from bootyard.model.events import TransferOutcome
+from services.tftp.batches import address_of, peer_key, socket_address
+from services.tftp.content import SliceSource
+from services.tftp.digest import TransferDigest
+from services.tftp.lane import Lane
+from services.tftp.order import Order
+from services.tftp.packed import NEVER, Chunk, PacketCache
+from services.tftp.transfer import ReadTransfer
+
+
+class Run:
+    """One transfer of the engine."""
+
+    __slots__ = (
+        "acks",
+        "armed",
+        "chunk",
+        "expected",
+        "index",
+        "is_ahead",
+        "is_waiting",
+        "key",
+        "lane",
+        "moment",
+        "name",
+        "name_address",
+        "order",
+        "packable",
+        "patience",
+        "reported",
+        "transfer",
+        "vectors",
+    )
+
+    def __init__(self, order: Order, lane: Lane, now: float) -> None:
+        self.order = order
+        self.lane = lane
+        self.transfer = ReadTransfer(order.source, order.terms, now)
+        self.packable = order.source if isinstance(order.source, SliceSource) else None
+        subject = order.subject
+        self.name = socket_address(subject.client_ip, subject.client_port)
+        self.name_address = address_of(self.name)
+        self.key = peer_key(self.name)
+        self.chunk: Chunk | None = None
+        """Holds the newest block, once there is one."""
+        self.acks: list[int] = []
+        self.vectors: list[int] = []
+        """Of the chunk, while it is ahead of the transfer."""
+        self.is_ahead = False
+        self.expected = NEVER
+        self.index = 0
+        """Of the newest block in the chunk."""
+        self.moment = self.patience = 0.0
+        self.armed = float("inf")
+        """When it is looked at next."""
+        self.is_waiting = False
+        """For room in the socket's send buffer."""
+        self.reported = (0, 0)
+
+    def settle(self) -> None:
+        """Go ahead of the transfer as long as its usual ACKs arrive."""
+        transfer, chunk = self.transfer, self.chunk
+        if chunk is not None and transfer.is_steady and self.lane.is_batched:
+            self.index = transfer.newest_block - chunk.first
+            self.acks, self.vectors = chunk.acks, chunk.vectors
+            self.expected = self.acks[self.index]
+            self.moment = transfer.last_progress
+            self.patience = transfer.patience
+            self.is_ahead = True
+
+    def sync(self) -> None:
+        """Let the transfer be where its client's ACKs have come."""
+        if self.is_ahead and self.chunk is not None:
+            self.is_ahead = False
+            self.expected = NEVER
+            self.transfer.run_ahead(self.chunk.first + self.index, self.moment)
+
+    @property
+    def last_progress(self) -> float:
+        """When the client last acknowledged something new."""
+        return self.moment if self.is_ahead else self.transfer.last_progress
+
+    def chunk_of(self, block: int, cache: PacketCache) -> Chunk | None:
+        """Hold the chunk with a block; None: the file has changed. Raises OSError."""
+        chunk = self.chunk
+        if chunk is None or not chunk.first <= block < chunk.first + len(chunk.vectors):
+            if self.packable is None:
+                return None
+            chunk = cache.chunk(self.packable, self.order.terms.block_size, block)
+            if chunk is not None:
+                self.chunk = chunk
+        return chunk
+
+    def take_progress(self) -> tuple[int, int]:
+        """Bytes and repeats since the last time."""
+        if self.is_ahead:
+            self.sync()
+            self.settle()
+        now = (self.transfer.bytes_delivered, self.transfer.retransmits)
+        before, self.reported = self.reported, now
+        return now[0] - before[0], now[1] - before[1]
+
+    def digest(self) -> TransferDigest:
+        """Tell how it went."""
+        transfer, terms = self.transfer, self.order.terms
+        return TransferDigest(
+            subject=self.order.subject,
+            outcome=transfer.outcome or TransferOutcome.ERROR,
+            bytes=transfer.bytes_delivered,
+            seconds=max(0.0, transfer.ended - transfer.started),
+            blocks=transfer.blocks,
+            retransmits=transfer.retransmits,
+            block_size=terms.block_size,
+            window_size=terms.window_size,
+        )

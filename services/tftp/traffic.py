@@ -1,0 +1,286 @@
+"""Carries the datagrams of all transfers: by batches, in turns of the event loop.
+
+What is decided is in `transfer`; here are only datagrams, times and bytes. A turn belongs to the
+transfers as long as they have something to say, up to TURN_SECONDS: the event loop costs more than
+a packet does, so a turn also waits for the next ACK by itself.
+"""
+
+import asyncio
+import select
+import socket
+from collections.abc import Callable
+from time import monotonic
+
+from bootyard.model.errors import TFTPErrorCode
+from bootyard.model.events import TransferOutcome
+from bootyard.runtime.log import get_logger
+from services.tftp import mmsg
+from services.tftp.batches import Inbound, peer_of
+from services.tftp.content import ContentStore
+from services.tftp.lane import Lane
+from services.tftp.lanes import Lanes
+from services.tftp.order import Order
+from services.tftp.outbox import Outbox
+from services.tftp.packed import PacketCache
+from services.tftp.packet import Opcode, error
+from services.tftp.run import Run
+from services.tftp.source import read_blocks
+from services.tftp.wheel import Wheel
+
+log = get_logger(__name__)
+
+BATCH = 128
+TURN_SECONDS = 0.002
+WAIT_MS = 1
+TICK_SECONDS = 0.005
+ROOM_SECONDS = 0.001
+
+MSG_WAITFORONE = 0x10000  # linux/socket.h; the socket module does not name it
+_ERROR = bytes((0, Opcode.ERROR))
+
+
+class Traffic:
+    """The lanes, the transfers on them, and their timers."""
+
+    def __init__(
+        self, contents: ContentStore, ended: Callable[[Run], None], fault: Callable[[], None]
+    ) -> None:
+        self.lanes = Lanes()
+        self.requests_wait = False
+        """A turn does not wait for anything while requests do."""
+        self._loop = asyncio.get_running_loop()
+        self._contents = contents
+        self._ended = ended
+        self._fault = fault
+        self._runs = 0
+        self._listening: dict[int, Lane] = {}
+        self._poll = select.poll()
+        self._inbound = Inbound(BATCH)
+        self._outbox = Outbox(PacketCache(), self._wait_for_room)
+        self._wheel: Wheel[Run] = Wheel(TICK_SECONDS, monotonic())
+        self._ticking: asyncio.TimerHandle | None = None
+
+    def yield_to(self, descriptor: int) -> None:
+        """End a turn when something arrives there."""
+        self._poll.register(descriptor, select.POLLIN)
+
+    def add(self, order: Order, avoided: Lane | None) -> Run:
+        """Begin a transfer; raises OSError when there is no socket for it."""
+        subject = order.subject
+        lane, is_new = self.lanes.choose(subject.server_address, order.interface_index, avoided)
+        if is_new and lane.is_batched:
+            self._listen(lane)
+        run = Run(order, lane, monotonic())
+        lane.runs[run.key] = run
+        self._runs += 1
+        if self._ticking is None:
+            self._ticking = self._loop.call_later(TICK_SECONDS, self._tick)
+        return run
+
+    def step(self, run: Run, advance: Callable[..., object], *arguments: object) -> None:
+        """Advance a transfer, by its last argument the time, and send what comes of it."""
+        self._advance(run, monotonic(), advance, *arguments)
+        self._outbox.flush(run.lane)
+
+    def close_idle(self) -> None:
+        """Give back the ports that nobody uses."""
+        for lane in self.lanes.take_idle(monotonic()):
+            self._close(lane)
+
+    def close(self) -> None:
+        """Give all ports back."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
+        for lane in self.lanes.all():
+            self._close(lane)
+
+    def _turn(self) -> None:
+        """Let transfers talk until they are silent, or others have waited long enough."""
+        turn_ends = monotonic() + TURN_SECONDS
+        while not self.requests_wait:
+            if self._runs == 1 and len(self._listening) == 1:
+                [lane] = self._listening.values()
+                taken = self._receive(lane, MSG_WAITFORONE)
+            else:
+                taken = self._receive_from_all(WAIT_MS)
+            if not taken or monotonic() >= turn_ends:
+                return
+        self._receive_from_all(0)
+
+    def _receive_from_all(self, wait_ms: int) -> int:
+        """Take a batch of each lane; 0 when there was none, or a request arrived."""
+        taken = 0
+        is_asked = False
+        for descriptor, _ in self._poll.poll(wait_ms):
+            lane = self._listening.get(descriptor)
+            if lane is None:
+                is_asked = True
+            else:
+                taken += self._receive(lane, socket.MSG_DONTWAIT)
+        return 0 if is_asked else taken
+
+    def _receive(self, lane: Lane, flags: int) -> int:
+        taken = mmsg.receive_many(lane.descriptor, self._inbound.address, BATCH, flags)
+        if taken <= 0:
+            return 0
+        now = monotonic()
+        if now >= self._contents.next_look and self._contents.look():
+            self._end_changed(now)
+        if taken == 1:
+            self._take_one(lane, now)
+        else:
+            self._take_many(lane, taken, now)
+        return taken
+
+    def _take_one(self, lane: Lane, now: float) -> None:
+        [key], [head] = self._inbound.keys(1), self._inbound.heads(1)
+        run = lane.runs.get(key)
+        if run is None or run.expected != head or now - run.moment > run.patience:
+            self._take_closely(lane, run, 0, now)
+            self._outbox.flush(lane)
+            return
+        run.moment = now
+        run.index = index = run.index + 1
+        run.expected = run.acks[index]
+        self._outbox.send_one(run, run.vectors[index])
+
+    def _take_many(self, lane: Lane, count: int, now: float) -> None:
+        """Answer the usual ACKs with the packets behind them; look at others closely."""
+        get = lane.runs.get
+        names, vectors = self._outbox.names, self._outbox.vectors
+        others: list[tuple[Run | None, int]] = []
+        heads = self._inbound.heads(count)
+        for key, head in zip(self._inbound.keys(count), heads, strict=True):
+            run = get(key)
+            if run is None or run.expected != head or now - run.moment > run.patience:
+                others.append((run, len(names) + len(others)))
+                continue
+            run.moment = now
+            run.index = index = run.index + 1
+            run.expected = run.acks[index]
+            names.append(run.name_address)
+            vectors.append(run.vectors[index])
+        for run, index in others:
+            self._take_closely(lane, run, index, now)
+        self._outbox.flush(lane)
+
+    def _take_closely(self, lane: Lane, run: Run | None, index: int, now: float) -> None:
+        datagram = self._inbound.datagram(index)
+        if run is not None:
+            self._advance(run, now, run.transfer.receive, datagram)
+        elif datagram[:2] != _ERROR:
+            # RFC 1350 §4: another TID gets an ERROR, no transfer is disturbed.
+            [key] = self._inbound.keys(index + 1)[-1:]
+            if lane.may_answer_stranger(key, now):
+                answer = error(TFTPErrorCode.UNKNOWN_TRANSFER_ID, "unknown transfer id")
+                lane.send(answer, peer_of(key))
+
+    def _end_changed(self, now: float) -> None:
+        for lane in self.lanes.all():
+            for run in list(lane.runs.values()):
+                if run.packable is not None and run.packable.has_changed:
+                    self._advance(run, now, run.transfer.source_changed)
+
+    def _advance(
+        self, run: Run, now: float, advance: Callable[..., object], *arguments: object
+    ) -> None:
+        """Let something happen to a transfer; what is to be sent of it waits for a flush."""
+        transfer = run.transfer
+        if transfer.outcome is not None:
+            return
+        run.sync()
+        try:
+            advance(*arguments, now)
+            self._post(run, now)
+        except OSError as failure:
+            # The disk, not the network: what sockets say is dealt with where it is said.
+            log.warning("file not readable", path=run.order.subject.path, error=str(failure))
+            transfer.abort(TransferOutcome.ERROR, "the file cannot be read", now)
+        except Exception:
+            # A fault of ours costs this transfer, not the others.
+            log.exception("transfer failed", path=run.order.subject.path)
+            self._fault()
+            transfer.abort(TransferOutcome.ERROR, "internal error", now)
+        farewell = transfer.take_farewell()
+        if farewell is not None:
+            run.lane.send(farewell, run.order.peer)
+        if transfer.outcome is not None:
+            self._end(run, now)
+            return
+        run.settle()
+        due = transfer.timer()
+        if due is not None and due < run.armed - TICK_SECONDS:
+            # A timer stays where it is when it moves on, with every ACK: it comes up early then.
+            run.armed = due
+            self._wheel.add(run, due)
+
+    def _post(self, run: Run, now: float) -> None:
+        transfer = run.transfer
+        due = transfer.take_due()
+        if due is None:
+            return
+        first, count = due
+        peer = run.order.peer
+        if first == 0:
+            run.lane.send(transfer.option_ack(), peer)
+        elif run.packable is not None:
+            is_last = first + count > transfer.last_block
+            if (is_last and not run.packable.look()) or not self._outbox.post(run, first, count):
+                transfer.source_changed(now)
+        else:
+            source = run.order.source
+            datagrams = read_blocks(source, first, count, run.order.terms.block_size)
+            if datagrams is None:
+                transfer.source_changed(now)
+            for datagram in datagrams or ():
+                run.lane.send(datagram, peer)
+
+    def _end(self, run: Run, now: float) -> None:
+        self._outbox.hold(run)
+        self._runs -= 1
+        run.lane.forget(run, now)
+        run.order.source.close()
+        self._ended(run)
+
+    def _tick(self) -> None:
+        now = monotonic()
+        for run in self._wheel.turn(now):
+            if run.armed <= now:
+                run.armed = float("inf")
+                self._advance(run, now, run.transfer.handle_timer)
+                self._outbox.flush(run.lane)
+        self._ticking = (
+            self._loop.call_later(TICK_SECONDS, self._tick) if self._runs or self._wheel else None
+        )
+
+    def _listen(self, lane: Lane) -> None:
+        self._listening[lane.descriptor] = lane
+        self._poll.register(lane.descriptor, select.POLLIN)
+        self._loop.add_reader(lane.descriptor, self._turn)
+
+    def _ignore(self, lane: Lane) -> None:
+        if self._listening.pop(lane.descriptor, None) is not None:
+            self._poll.unregister(lane.descriptor)
+            self._loop.remove_reader(lane.descriptor)
+
+    def _wait_for_room(self, lane: Lane) -> None:
+        """Take no more ACKs while their answers cannot be sent."""
+        if lane.is_batched:
+            self._ignore(lane)
+            self._loop.add_writer(lane.descriptor, self._resume, lane)
+        else:
+            self._loop.call_later(ROOM_SECONDS, self._resume, lane)
+
+    def _resume(self, lane: Lane) -> None:
+        if lane.is_batched:
+            self._loop.remove_writer(lane.descriptor)
+        self._outbox.resume(lane)
+        if lane.is_batched and not lane.backlog and lane.descriptor not in self._listening:
+            self._listen(lane)
+
+    def _close(self, lane: Lane) -> None:
+        if lane.is_batched:
+            self._ignore(lane)
+            self._loop.remove_writer(lane.descriptor)
+            lane.close()
