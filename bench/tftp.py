@@ -9,6 +9,7 @@ are named so or begin so.
 
 import argparse
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -114,6 +115,7 @@ def main() -> int:
     """Measure and report; 1 when a target is missed."""
     asked = arguments()
     cells = chosen(asked.cells, asked.seconds)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it cleans up
     install_what_is_missing()
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         wanted = [server for server in asked.servers.split(",") if server != BOOTYARD]

@@ -18,20 +18,12 @@
  * bytes, blocks that came again, packets that were repeated here, and the processor time.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tftp_wire.h"
+
 #include <strings.h>
-#include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
 
 enum { RRQ = 1, DATA = 3, ACK = 4, ERROR = 5, OACK = 6 };
-enum { BATCH = 64, SOCKETS = 8, FIRST_PORT = 2070, ROUNDS = 4, CONTROL = 64, SHORT = 32 };
 enum state { WAITING, ASKED, RUNNING, IDLE };
 enum outcome { COMPLETE, UNFINISHED, FAILED, WRONG };
 
@@ -61,90 +53,19 @@ struct result {
 static struct client *clients;
 static uint32_t count, transfers, block_size, window;
 static uint32_t first_address;
-static struct in_addr server;
 static const char *name;
 static uint8_t *content;
 static size_t content_size;
-static int sockets[SOCKETS];
 static FILE *results;
 static uint32_t running;
 static uint64_t bytes, again, repeated;
-static double now;
-
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static void tell_time(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    now = t.tv_sec + t.tv_nsec * 1e-9;
-}
-
-/* Outgoing packets of one socket; they leave together. */
-static struct {
-    int socket;
-    unsigned count;
-    struct mmsghdr messages[BATCH];
-    struct iovec parts[BATCH];
-    struct sockaddr_in to[BATCH];
-    uint8_t packets[BATCH][SHORT];
-    uint8_t controls[BATCH][CMSG_SPACE(sizeof(struct in_pktinfo))] __attribute__((aligned(8)));
-} out;
-
-static void flush(void)
-{
-    for (unsigned begun = 0; begun < out.count;) {
-        int gone = sendmmsg(out.socket, out.messages + begun, out.count - begun, 0);
-        begun += gone > 0 ? (unsigned)gone : 1; /* what cannot leave is lost, as on a wire */
-    }
-    out.count = 0;
-}
-
-static void prepare_out(void)
-{
-    for (int i = 0; i < BATCH; i++) {
-        out.parts[i].iov_base = out.packets[i];
-        out.to[i].sin_family = AF_INET;
-        out.to[i].sin_addr = server;
-        struct msghdr *h = &out.messages[i].msg_hdr;
-        h->msg_name = &out.to[i], h->msg_namelen = sizeof out.to[i];
-        h->msg_iov = &out.parts[i], h->msg_iovlen = 1;
-        h->msg_control = out.controls[i], h->msg_controllen = sizeof out.controls[i];
-        struct cmsghdr *c = CMSG_FIRSTHDR(h);
-        c->cmsg_level = IPPROTO_IP, c->cmsg_type = IP_PKTINFO;
-        c->cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo));
-    }
-}
-
-static void put(int from, struct in_addr address, in_port_t port, const void *packet, size_t length)
-{
-    if (out.count == BATCH || (out.count && out.socket != from))
-        flush();
-    unsigned i = out.count++;
-    struct in_pktinfo source = {.ipi_spec_dst = address};
-    out.socket = from;
-    out.to[i].sin_port = port;
-    memcpy(CMSG_DATA(CMSG_FIRSTHDR(&out.messages[i].msg_hdr)), &source, sizeof source);
-    memcpy(out.packets[i], packet, length);
-    out.parts[i].iov_len = length;
-}
-
-static void put_short(int from, struct in_addr address, in_port_t port, int opcode, uint16_t number)
-{
-    uint8_t packet[5] = {0, opcode, number >> 8, number & 255, 0};
-    put(from, address, port, packet, opcode == ERROR ? 5 : 4);
-}
 
 static void acknowledge(struct client *c)
 {
     c->acknowledged = c->expected - 1;
     c->since_ack = 0;
     c->spoke_at = now;
-    put_short(sockets[c->socket], c->address, c->peer, ACK, c->acknowledged & 0xffff);
+    put_short(c->socket, c->address, c->peer, ACK, c->acknowledged & 0xffff);
 }
 
 static void ask(struct client *c)
@@ -156,16 +77,7 @@ static void ask(struct client *c)
              block_size) + 1;
     if (window > 1)
         n += sprintf((char *)packet + n, "windowsize%c%u", 0, window) + 1;
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(69), .sin_addr = server};
-    uint8_t control[CMSG_SPACE(sizeof(struct in_pktinfo))] __attribute__((aligned(8))) = {0};
-    struct iovec part = {packet, n};
-    struct msghdr h = {.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &part,
-        .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    struct in_pktinfo source = {.ipi_spec_dst = c->address};
-    struct cmsghdr *m = CMSG_FIRSTHDR(&h);
-    m->cmsg_level = IPPROTO_IP, m->cmsg_type = IP_PKTINFO, m->cmsg_len = CMSG_LEN(sizeof source);
-    memcpy(CMSG_DATA(m), &source, sizeof source);
-    sendmsg(sockets[c->socket], &h, 0);
+    send_now(c->socket, c->address, 69, packet, n);
     c->spoke_at = now;
 }
 
@@ -187,7 +99,7 @@ static void end(struct client *c, enum outcome outcome)
     if (fwrite(&r, sizeof r, 1, results) != 1)
         fail("results");
     if (outcome != COMPLETE && c->peer)
-        put_short(sockets[c->socket], c->address, c->peer, ERROR, 0);
+        put_short(c->socket, c->address, c->peer, ERROR, 0);
     c->transfers++;
     if (transfers && c->transfers >= transfers) {
         c->state = IDLE;
@@ -266,15 +178,17 @@ static void take(int from, struct in_addr to, in_port_t port, const uint8_t *pac
         return;
     struct client *c = &clients[index];
     int opcode = packet[1];
-    if (c->socket != from || (c->state != ASKED && c->state != RUNNING)) {
+    uint16_t number = packet[2] << 8 | packet[3];
+    if (c->socket != from || (c->state != ASKED && c->state != RUNNING)
+        || (c->state == ASKED && opcode == DATA && number != 1)) {
         /* Of a transfer that is over: its last ACK was lost. */
         if (opcode == DATA)
-            put_short(sockets[from], to, port, ACK, packet[2] << 8 | packet[3]);
+            put_short(from, to, port, ACK, number);
         return;
     }
     if (c->peer && c->peer != port) {
         if (opcode != ERROR)
-            put_short(sockets[from], to, port, ERROR, 5);
+            put_short(from, to, port, ERROR, 5);
         return;
     }
     switch (opcode) {
@@ -334,61 +248,6 @@ static double look_after_clients(void)
     return next;
 }
 
-static uint8_t (*packets)[];
-static uint8_t controls[BATCH][CONTROL] __attribute__((aligned(8)));
-static struct mmsghdr messages[BATCH];
-static struct iovec parts[BATCH];
-static struct sockaddr_in sources[BATCH];
-
-static void drain(int from)
-{
-    for (int round = 0; round < ROUNDS; round++) {
-        for (int i = 0; i < BATCH; i++) {
-            messages[i].msg_hdr.msg_namelen = sizeof sources[i];
-            messages[i].msg_hdr.msg_controllen = CONTROL;
-        }
-        int n = recvmmsg(sockets[from], messages, BATCH, MSG_DONTWAIT, NULL);
-        tell_time();
-        for (int i = 0; i < n; i++) {
-            struct cmsghdr *c = CMSG_FIRSTHDR(&messages[i].msg_hdr);
-            struct in_pktinfo info;
-            if (!c || c->cmsg_type != IP_PKTINFO)
-                continue;
-            memcpy(&info, CMSG_DATA(c), sizeof info);
-            take(from, info.ipi_addr, sources[i].sin_port, parts[i].iov_base,
-                messages[i].msg_len);
-        }
-        flush();
-        if (n < BATCH)
-            return;
-    }
-}
-
-static void open_sockets(int poll)
-{
-    int one = 1, size = 64 << 20;
-    for (int i = 0; i < SOCKETS; i++) {
-        struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(FIRST_PORT + i)};
-        struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
-        int s = sockets[i] = socket(AF_INET, SOCK_DGRAM, 0);
-        if (s < 0 || setsockopt(s, IPPROTO_IP, IP_PKTINFO, &one, sizeof one)
-            || setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size)
-            || setsockopt(s, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size)
-            || bind(s, (struct sockaddr *)&at, sizeof at)
-            || epoll_ctl(poll, EPOLL_CTL_ADD, s, &event))
-            fail("socket");
-    }
-    size_t room = 4 + block_size + 1;
-    packets = calloc(BATCH, room);
-    if (!packets)
-        fail("memory");
-    for (int i = 0; i < BATCH; i++) {
-        parts[i] = (struct iovec){(uint8_t *)packets + i * room, room};
-        messages[i].msg_hdr = (struct msghdr){.msg_name = &sources[i], .msg_iov = &parts[i],
-            .msg_iovlen = 1, .msg_control = controls[i]};
-    }
-}
-
 static void read_content(const char *path)
 {
     FILE *f = fopen(path, "rb");
@@ -420,7 +279,7 @@ int main(int argc, char **argv)
     if (!(results = fopen(argv[11], "wb")) || !(clients = calloc(count, sizeof *clients)))
         fail("results");
     int poll = epoll_create1(0);
-    open_sockets(poll);
+    open_sockets(poll, 4 + block_size + 1);
     prepare_out();
     srandom(1);
     tell_time();
@@ -439,7 +298,7 @@ int main(int argc, char **argv)
         int n = epoll_wait(poll, ready, SOCKETS, (int)((next_look - now) * 1000) + 1);
         tell_time();
         for (int i = 0; i < n; i++)
-            drain(ready[i].data.u32);
+            receive(ready[i].data.u32, take);
     }
     double elapsed = now - start;
     transfers = 1;
