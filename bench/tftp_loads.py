@@ -23,7 +23,7 @@ class Transfer(NamedTuple):
 
     first: float
     total: float
-    outcome: int
+    outcome: Outcome
     client: int
 
 
@@ -79,4 +79,7 @@ class Load:
 
 def read_transfers(results: Path) -> list[Transfer]:
     """Read what the load generator has written."""
-    return [Transfer(*fields) for fields in _RESULT.iter_unpack(results.read_bytes())]
+    return [
+        Transfer(first, total, Outcome(outcome), client)
+        for first, total, outcome, client in _RESULT.iter_unpack(results.read_bytes())
+    ]
