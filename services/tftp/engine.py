@@ -90,7 +90,7 @@ class Engine:
             run = next(iter(self._unproven))
             del self._unproven[run]
             if not run.transfer.peer_proven:
-                self.stop(run.order.peer, TransferOutcome.REJECTED, "busy, try again")
+                self.stop(run.peer, TransferOutcome.REJECTED, "busy, try again")
                 return True
         return False
 
@@ -119,7 +119,7 @@ class Engine:
 
     def _ended(self, run: Run) -> None:
         """Report a transfer that is over."""
-        peer = run.order.peer
+        peer = run.peer
         if self._runs.get(peer) is run:
             del self._runs[peer]
         self._unproven.pop(run, None)

@@ -78,26 +78,28 @@ class TFTPMetrics:
             "Loaders of the snapshot that are not on this disk",
             registry=registry,
         )
-        for file_class in FileClass:
-            self._sent_bytes.labels(file_class)
-            self._duration.labels(file_class)
-            for outcome in TransferOutcome:
-                self._transfers.labels(file_class, outcome)
+        self._sent_bytes_of = {c: self._sent_bytes.labels(c) for c in FileClass}
+        self._duration_of = {c: self._duration.labels(c) for c in FileClass}
+        self._transfers_of = {
+            (c, outcome): self._transfers.labels(c, outcome)
+            for c in FileClass
+            for outcome in TransferOutcome
+        }
         for reason in RejectReason:
             self._rejected.labels(reason)
 
     def progressed(self, subject: TransferSubject, sent_bytes: int, retransmits: int) -> None:
         """Count what a running transfer did since the last time."""
         if not subject.is_probe_of_ours:
-            self._sent_bytes.labels(subject.file_class).inc(sent_bytes)
+            self._sent_bytes_of[subject.file_class].inc(sent_bytes)
             self._retransmitted.inc(retransmits)
 
     def finished(self, digest: TransferDigest) -> None:
         """Count a transfer at its end."""
         file_class = digest.subject.file_class
-        self._transfers.labels(file_class, digest.outcome).inc()
+        self._transfers_of[file_class, digest.outcome].inc()
         if digest.outcome is TransferOutcome.COMPLETE:
-            self._duration.labels(file_class).observe(digest.seconds)
+            self._duration_of[file_class].observe(digest.seconds)
             if digest.bytes >= LEAST_FOR_RATE:
                 self._rate.observe(digest.bytes / max(digest.seconds, 1e-6))
 

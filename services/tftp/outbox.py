@@ -198,4 +198,4 @@ def _call(lane: Lane, batch: Outbound, start: int, end: int) -> int:
 
 
 def _tell_unsent(run: Run, failure: int) -> None:
-    log.debug("datagram not sent", client=run.order.peer[0], error=os.strerror(failure))
+    log.debug("datagram not sent", client=run.peer[0], error=os.strerror(failure))

@@ -8,7 +8,6 @@ from bootyard.boot.names import is_normal_miss
 from bootyard.boot.tree import Found, Missing, NotFound
 from bootyard.model.errors import TFTPErrorCode, TransferRefused
 from bootyard.model.mac import PROBE_MAC
-from bootyard.runtime import neighbours
 from bootyard.runtime.log import get_logger
 from bootyard.runtime.snapshots import SnapshotHolder
 from services.tftp.admission import Arrival
@@ -16,6 +15,7 @@ from services.tftp.content import ContentStore, SourceChanged
 from services.tftp.digest import TransferDigest, TransferSubject
 from services.tftp.engine import Engine
 from services.tftp.loaded import LoadedFirmware
+from services.tftp.macs import NeighbourCache
 from services.tftp.metrics import RejectReason, TFTPMetrics
 from services.tftp.netascii import NetasciiSource
 from services.tftp.options import Limits, negotiate
@@ -67,6 +67,7 @@ class RequestDesk:
         self._running: dict[Peer, ReadRequest] = {}
         self._per_client: Counter[IPv4Address] = Counter()
         self._loaded = LoadedFirmware()
+        self._neighbours = NeighbourCache()
 
     def read(self, request: ReadRequest, arrival: Arrival, limits: Limits) -> None:
         """Serve an RRQ; raises Refused."""
@@ -83,7 +84,7 @@ class RequestDesk:
             client_ip=arrival.source,
             server_address=arrival.local_address,
             transport="tftp",
-            mac=neighbours.mac_of(arrival.source),
+            mac=self._neighbours.mac_of(arrival.source),
             firmware=self._loaded.of(arrival.source),
         )
         found = self._find(request, facts)

@@ -34,6 +34,7 @@ class Run:
         "order",
         "packable",
         "patience",
+        "peer",
         "reported",
         "transfer",
         "vectors",
@@ -41,6 +42,7 @@ class Run:
 
     def __init__(self, order: Order, lane: Lane, now: float) -> None:
         self.order = order
+        self.peer = order.peer
         self.lane = lane
         self.transfer = ReadTransfer(order.source, order.terms, now)
         self.packable = order.source if isinstance(order.source, SliceSource) else None

@@ -1,6 +1,7 @@
 """The service: port 69, who is answered, and what runs beside the transfers."""
 
 import asyncio
+import gc
 import resource
 import socket
 import struct
@@ -53,6 +54,8 @@ TURN_SECONDS = (0.003, 0.05)
 thousand machines at once are all answered soon, and a flood does not stop the one that loads."""
 
 DESCRIPTORS = 4096
+
+COLLECT_AFTER = (10_000, 20, 20)
 
 WRITING = Refused(TFTPErrorCode.ACCESS_VIOLATION, "writing is refused", RejectReason.WRITE)
 
@@ -299,6 +302,11 @@ async def main(service: Service) -> None:
     """Serve until the service is stopped."""
     raise_descriptor_limit()
     server = Server(service)
+    # What was made until now stays: looking through it for garbage again and again costs more
+    # than sending does.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
     background = [
         service.tasks.create_task(server.watch_interfaces()),
         service.tasks.create_task(server.fold_counts()),

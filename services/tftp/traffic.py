@@ -204,7 +204,7 @@ class Traffic:
             transfer.abort(TransferOutcome.ERROR, "internal error", now)
         farewell = transfer.take_farewell()
         if farewell is not None:
-            run.lane.send(farewell, run.order.peer)
+            run.lane.send(farewell, run.peer)
         if transfer.outcome is not None:
             self._end(run, now)
             return
@@ -221,9 +221,8 @@ class Traffic:
         if due is None:
             return
         first, count = due
-        peer = run.order.peer
         if first == 0:
-            run.lane.send(transfer.option_ack(), peer)
+            run.lane.send(transfer.option_ack(), run.peer)
         elif run.packable is not None:
             is_last = first + count > transfer.last_block
             if (is_last and not run.packable.look()) or not self._outbox.post(run, first, count):
@@ -234,7 +233,7 @@ class Traffic:
             if datagrams is None:
                 transfer.source_changed(now)
             for datagram in datagrams or ():
-                run.lane.send(datagram, peer)
+                run.lane.send(datagram, run.peer)
 
     def _end(self, run: Run, now: float) -> None:
         self._outbox.hold(run)
