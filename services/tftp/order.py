@@ -18,7 +18,5 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     terms: Negotiated
     interface_index: int
 
-    @property
-    def peer(self) -> Peer:
-        """Where to."""
-        return str(self.subject.client_ip), self.subject.client_port
+    peer: Peer
+    """Where to: the subject's client."""

@@ -2,11 +2,9 @@
 
 from bootyard.model.events import TransferOutcome
 from bootyard.runtime.lifecycle import EventSender
-from bootyard.runtime.log import get_logger
+from bootyard.runtime.log import get_line_logger
 from services.tftp.digest import TransferDigest, step_of
 from services.tftp.metrics import TFTPMetrics
-
-log = get_logger(__name__)
 
 QUIET = frozenset({TransferOutcome.PROBE, TransferOutcome.REJECTED})
 """A probe is how firmware asks for a size: normal, and followed by the transfer itself. Rejected
@@ -19,11 +17,13 @@ class Reporter:
     def __init__(self, metrics: TFTPMetrics, events: EventSender) -> None:
         self._metrics = metrics
         self._events = events
+        self._log = get_line_logger(__name__)
 
     def finished(self, digest: TransferDigest) -> None:
         """Tell of a transfer that has ended."""
         subject = digest.subject
-        tell = log.debug if subject.is_probe_of_ours or digest.outcome in QUIET else log.info
+        is_quiet = subject.is_probe_of_ours or digest.outcome in QUIET
+        tell = self._log.debug if is_quiet else self._log.info
         tell(
             "transfer finished",
             path=subject.path,

@@ -1,6 +1,7 @@
 """What becomes of one request: a transfer, an ERROR, or nothing."""
 
 from collections import Counter
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 from bootyard.boot.client import RequestFacts
@@ -15,6 +16,7 @@ from services.tftp.content import ContentStore, SourceChanged
 from services.tftp.digest import TransferDigest, TransferSubject
 from services.tftp.engine import Engine
 from services.tftp.loaded import LoadedFirmware
+from services.tftp.lookups import Lookups
 from services.tftp.macs import NeighbourCache
 from services.tftp.metrics import RejectReason, TFTPMetrics
 from services.tftp.netascii import NetasciiSource
@@ -24,6 +26,8 @@ from services.tftp.packet import NETASCII, OCTET, ReadRequest, printable
 from services.tftp.source import BlockSource
 
 log = get_logger(__name__)
+
+_negotiate = lru_cache(maxsize=1024)(negotiate)
 
 MAX_TRANSFERS = 1000
 MAX_TRANSFERS_PER_CLIENT = 64
@@ -60,7 +64,7 @@ class RequestDesk:
         engine: Engine,
         metrics: TFTPMetrics,
     ) -> None:
-        self._snapshots = snapshots
+        self._lookups = Lookups(snapshots)
         self._contents = contents
         self._engine = engine
         self._metrics = metrics
@@ -98,12 +102,13 @@ class RequestDesk:
             source, size = NetasciiSource(source), None
         else:
             size = source.size
-        terms = negotiate(request.options, limits, size)
+        terms = _negotiate(request.options, limits, size)
         order = Order(
             subject=subject,
             source=source,
             terms=terms,
             interface_index=arrival.interface_index,
+            peer=peer,
         )
         self._start(request, order)
 
@@ -122,7 +127,7 @@ class RequestDesk:
         return False
 
     def _find(self, request: ReadRequest, facts: RequestFacts) -> Found:
-        match self._snapshots.resolve(request.filename, facts):
+        match self._lookups.resolve(request.filename, facts):
             case NotFound(reason=Missing.FORBIDDEN):
                 raise Refused(
                     TFTPErrorCode.ACCESS_VIOLATION, "no such name", RejectReason.FORBIDDEN

@@ -85,7 +85,13 @@ class Side:
             server_address=HOST,
             mac=None,
         )
-        order = Order(subject=subject, source=source, terms=terms, interface_index=1)
+        order = Order(
+            subject=subject,
+            source=source,
+            terms=terms,
+            interface_index=1,
+            peer=(str(HOST), 2000 + number),
+        )
         self.reference = ReadTransfer(
             MemorySource(CONTENT[number : number + plan.size]), terms, engine.wire.now
         )
@@ -106,6 +112,9 @@ class Side:
         sent = engine.wire.sent.pop(self.run.peer, [])
         assert sent == self.reference.datagrams_to_send()
         assert self.run.transfer.outcome == self.reference.outcome
+        if self.rng.random() < 0.1:
+            self.run.take_progress()  # makes the transfer come up with its client
+            assert self.run.transfer.timer() == self.reference.timer()
         for datagram in sent:
             self._travel(self.to_client, datagram, engine.wire.now)
 
@@ -201,6 +210,7 @@ class Simulation:
             assert mine.retransmits == plain.retransmits
             assert mine.bytes_delivered == plain.bytes_delivered
             assert (mine.started, mine.ended) == (plain.started, plain.ended)
+            assert mine.patience == plain.patience
             if side.client.is_done:
                 assert bytes(side.client.received) == CONTENT[number : number + side.plan.size]
 
