@@ -140,7 +140,8 @@ class PacketCache:
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self._limit = limit
         self._chunks: OrderedDict[tuple[Hashable, int, int], Chunk] = OrderedDict()
-        self._bytes = 0
+        self.bytes_kept = 0
+        """Of packets."""
 
     def chunk(self, source: PackableSource, block_size: int, block: int) -> Chunk | None:
         """Give the chunk that holds a block; None: the file has changed. Raises OSError."""
@@ -158,7 +159,7 @@ class PacketCache:
 
     def _keep(self, key: tuple[Hashable, int, int], chunk: Chunk) -> None:
         self._chunks[key] = chunk
-        self._bytes += len(chunk.packets)
-        while self._bytes > self._limit:
+        self.bytes_kept += len(chunk.packets)
+        while self.bytes_kept > self._limit:
             _, oldest = self._chunks.popitem(last=False)
-            self._bytes -= len(oldest.packets)
+            self.bytes_kept -= len(oldest.packets)

@@ -45,6 +45,8 @@ class Lan:
         self.client = self._namespaces.name("client")
         self.log = folder / "service.log"
         self.service: subprocess.Popen[bytes] | None = None
+        self.settings: dict[str, str] = {}
+        """More of the service's environment."""
         self._sockets: list[socket.socket] = []
         for name in ("images", "loaders", "state/tftp"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -133,6 +135,7 @@ class Lan:
             "BOOTYARD_INTERFACES": "e0",
             "BOOTYARD_LOG_LEVEL": "debug",
             "BOOTYARD_LOG_FORMAT": "json",
+            **self.settings,
         }
         with self.log.open("wb") as log:
             self.service = subprocess.Popen(
