@@ -267,7 +267,7 @@ def test_a_fault_of_ours_costs_one_transfer(engine: MemoryEngine) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    run.transfer.receive = fail  # type: ignore[method-assign]
+    run.transfer.receive = fail  # type: ignore[assignment, method-assign]
     engine.receive((run, Ack(0).to_bytes()), (other, Ack(0).to_bytes()))
     assert engine.faults == 1
     assert [parse(d) for d in sent(engine, run)][1:] == [Error(0, "internal error")]
