@@ -60,7 +60,7 @@ if ! done_already "$requirements" "$hash"; then
     echo "$hash" >"$stamps/$requirements"
 fi
 
-hash=$( (pwd; cat pyproject.toml) | sha256sum)
+hash=$( (pwd; cat pyproject.toml setup.py services/tftp/mmsg_build.py) | sha256sum)
 if ! done_already project "$hash"; then
     echo "Installing Bootyard itself"
     pip install --quiet --no-index --no-deps --no-build-isolation --editable .
