@@ -25,6 +25,8 @@ SLOT_BYTES = 128
 # Fields of 32 bits fill half of a word, its upper one on big-endian machines.
 _HALF = 32 if sys.byteorder == "big" and WORD == 8 else 0
 _ADDRESS_LENGTH = ADDRESS_BYTES << _HALF
+FOUR_BYTES = 4 << _HALF
+"""The length of an ACK, as `Inbound.length_words` has it."""
 _ADDRESS = struct.Struct("=H2s4s8x")
 _VECTOR = struct.Struct("@PN")
 
@@ -80,19 +82,19 @@ class Inbound:
             header[NAME_LENGTH] = _ADDRESS_LENGTH
             header[VECTOR] = vectors + index * VECTOR_BYTES
             header[VECTORS] = 1
-        self._keys = memoryview(self._names).cast("Q")[:: ADDRESS_BYTES // 8]
-        self._heads = memoryview(self._slots).cast("I")[:: SLOT_BYTES // 4]
-        self._lengths = words[LENGTH::HEADER_WORDS]
+        self.key_words = memoryview(self._names).cast("Q")[:: ADDRESS_BYTES // 8]
+        self.head_words = memoryview(self._slots).cast("I")[:: SLOT_BYTES // 4]
+        self.length_words = words[LENGTH::HEADER_WORDS]
 
     def keys(self, count: int) -> list[int]:
         """Name the senders of the first `count` datagrams."""
-        return self._keys[:count].tolist()
+        return self.key_words[:count].tolist()
 
     def heads(self, count: int) -> list[int]:
         """Give the first four bytes of each as a number (`ack_heads`); 0: it is shorter."""
-        heads = self._heads[:count].tolist()
-        lengths = self._lengths[:count].tolist()
-        if lengths.count(4 << _HALF) != count:
+        heads = self.head_words[:count].tolist()
+        lengths = self.length_words[:count].tolist()
+        if lengths.count(FOUR_BYTES) != count:
             heads = [
                 head if length >> _HALF >= 4 else 0
                 for head, length in zip(heads, lengths, strict=True)
@@ -101,7 +103,7 @@ class Inbound:
 
     def datagram(self, index: int) -> bytes:
         """Copy what was kept of one datagram."""
-        length = min(self._lengths[index] >> _HALF, SLOT_BYTES)
+        length = min(self.length_words[index] >> _HALF, SLOT_BYTES)
         return bytes(self._slots[index * SLOT_BYTES : index * SLOT_BYTES + length])
 
 
@@ -114,7 +116,7 @@ class Outbound:
         self.address = address_of(self._headers)
         self._words = memoryview(self._headers).cast("L")
         self._names = self._words[NAME::HEADER_WORDS]
-        self._vectors = self._words[VECTOR::HEADER_WORDS]
+        self.vectors = self._words[VECTOR::HEADER_WORDS]
         self._table = bytearray(size * PIECES * VECTOR_BYTES)
         self._table_address = address_of(self._table)
         self._table_words = memoryview(self._table).cast("L")
@@ -125,12 +127,7 @@ class Outbound:
     def put(self, names: list[int], vectors: list[int]) -> None:
         """Lay out messages of one packet each, by the addresses of peers and vectors."""
         self._names[: len(names)] = array("L", names)
-        self._vectors[: len(vectors)] = array("L", vectors)
-
-    def put_one(self, name: int, vector: int) -> None:
-        """Lay out a single message of one packet."""
-        self._words[NAME] = name
-        self._words[VECTOR] = vector
+        self.vectors[: len(vectors)] = array("L", vectors)
 
     def put_pieces(
         self, index: int, name: int, pieces: list[tuple[int, int]], control: tuple[int, int]

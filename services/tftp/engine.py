@@ -42,11 +42,11 @@ class Engine:
 
     def yield_to(self, listener: socket.socket) -> None:
         """Let a request that arrives there interrupt."""
-        self._traffic.yield_to(listener.fileno())
+        self._traffic.turns.yield_to(listener.fileno())
 
     def hurry(self, *, requests_wait: bool) -> None:
         """Take short turns while requests wait."""
-        self._traffic.requests_wait = requests_wait
+        self._traffic.turns.requests_wait = requests_wait
 
     def start(self, order: Order) -> None:
         """Begin a transfer; raises OSError when there is no socket for it."""

@@ -91,13 +91,13 @@ class Outbox:
             self._send(lane, pending)
         self._held.clear()
 
-    def send_one(self, run: Run, vector: int) -> None:
-        """Send the only packet there is."""
-        lane = run.lane
-        self._singles.put_one(run.name_address, vector)
-        sent = mmsg.send_many(lane.descriptor, self._singles.address, 1, socket.MSG_DONTWAIT)
-        if sent != 1:
-            self._unsent_single(lane, run, -sent)
+    def aim_at(self, run: Run) -> tuple[memoryview, int]:
+        """Lay out a message for one client.
+
+        Gives where the place of its packet is to be written, and the address of the header.
+        """
+        self._singles.put([run.name_address], [0])
+        return self._singles.vectors, self._singles.address
 
     def resume(self, lane: Lane) -> None:
         """Send what waited for room, as far as there is some."""
@@ -134,10 +134,11 @@ class Outbox:
                 runs = {run.name_address: run for run in lane.runs.values()}
                 run = runs.get(some[done])
                 if run is not None:
-                    self._unsent_single(lane, run, -sent)
+                    self.unsent_single(lane, run, -sent)
                 done += 1
 
-    def _unsent_single(self, lane: Lane, run: Run, failure: int) -> None:
+    def unsent_single(self, lane: Lane, run: Run, failure: int) -> None:
+        """Keep a packet of lockstep that had no room; for other reasons it is lost."""
         message = None
         if failure == errno.EAGAIN and run.chunk is not None:
             newest = run.chunk.first + run.index if run.is_ahead else run.transfer.newest_block

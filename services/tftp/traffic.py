@@ -1,21 +1,16 @@
-"""Carries the datagrams of all transfers: by batches, in turns of the event loop.
+"""Carries the datagrams of all transfers, over a few sockets.
 
-What is decided is in `transfer`; here are only datagrams, times and bytes. A turn belongs to the
-transfers as long as they have something to say, up to TURN_SECONDS: the event loop costs more than
-a packet does, so a turn also waits for the next ACK by itself.
+What is decided is in `transfer`; here are only datagrams, times and bytes.
 """
 
 import asyncio
-import select
-import socket
 from collections.abc import Callable
 from time import monotonic
 
 from bootyard.model.errors import TFTPErrorCode
 from bootyard.model.events import TransferOutcome
 from bootyard.runtime.log import get_logger
-from services.tftp import mmsg
-from services.tftp.batches import Inbound, peer_of
+from services.tftp.batches import peer_of
 from services.tftp.content import ContentStore
 from services.tftp.lane import Lane
 from services.tftp.lanes import Lanes
@@ -25,17 +20,14 @@ from services.tftp.packed import PacketCache
 from services.tftp.packet import Opcode, error
 from services.tftp.run import Run
 from services.tftp.source import read_blocks
+from services.tftp.turns import Turns
 from services.tftp.wheel import Wheel
 
 log = get_logger(__name__)
 
-BATCH = 128
-TURN_SECONDS = 0.002
-WAIT_MS = 1
 TICK_SECONDS = 0.005
 ROOM_SECONDS = 0.001
 
-MSG_WAITFORONE = 0x10000  # linux/socket.h; the socket module does not name it
 _ERROR = bytes((0, Opcode.ERROR))
 
 
@@ -46,30 +38,21 @@ class Traffic:
         self, contents: ContentStore, ended: Callable[[Run], None], fault: Callable[[], None]
     ) -> None:
         self.lanes = Lanes()
-        self.requests_wait = False
-        """A turn does not wait for anything while requests do."""
         self._loop = asyncio.get_running_loop()
-        self._contents = contents
         self._ended = ended
         self._fault = fault
         self._runs = 0
-        self._listening: dict[int, Lane] = {}
-        self._poll = select.poll()
-        self._inbound = Inbound(BATCH)
         self._outbox = Outbox(PacketCache(), self._wait_for_room)
+        self.turns = Turns(contents, self._outbox, self._look_closely, self._end_changed)
         self._wheel: Wheel[Run] = Wheel(TICK_SECONDS, monotonic())
         self._ticking: asyncio.TimerHandle | None = None
-
-    def yield_to(self, descriptor: int) -> None:
-        """End a turn when something arrives there."""
-        self._poll.register(descriptor, select.POLLIN)
 
     def add(self, order: Order, avoided: Lane | None) -> Run:
         """Begin a transfer; raises OSError when there is no socket for it."""
         subject = order.subject
         lane, is_new = self.lanes.choose(subject.server_address, order.interface_index, avoided)
         if is_new and lane.is_batched:
-            self._listen(lane)
+            self.turns.listen(lane)
         run = Run(order, lane, monotonic())
         lane.runs[run.key] = run
         self._runs += 1
@@ -95,86 +78,15 @@ class Traffic:
         for lane in self.lanes.all():
             self._close(lane)
 
-    def _turn(self) -> None:
-        """Let transfers talk until they are silent, or others have waited long enough."""
-        turn_ends = monotonic() + TURN_SECONDS
-        while not self.requests_wait:
-            if self._runs == 1 and len(self._listening) == 1:
-                [lane] = self._listening.values()
-                taken = self._receive(lane, MSG_WAITFORONE)
-            else:
-                taken = self._receive_from_all(WAIT_MS)
-            if not taken or monotonic() >= turn_ends:
-                return
-        self._receive_from_all(0)
-
-    def _receive_from_all(self, wait_ms: int) -> int:
-        """Take a batch of each lane; 0 when there was none, or a request arrived."""
-        taken = 0
-        is_asked = False
-        for descriptor, _ in self._poll.poll(wait_ms):
-            lane = self._listening.get(descriptor)
-            if lane is None:
-                is_asked = True
-            else:
-                taken += self._receive(lane, socket.MSG_DONTWAIT)
-        return 0 if is_asked else taken
-
-    def _receive(self, lane: Lane, flags: int) -> int:
-        taken = mmsg.receive_many(lane.descriptor, self._inbound.address, BATCH, flags)
-        if taken <= 0:
-            return 0
-        now = monotonic()
-        if now >= self._contents.next_look and self._contents.look():
-            self._end_changed(now)
-        if taken == 1:
-            self._take_one(lane, now)
-        else:
-            self._take_many(lane, taken, now)
-        return taken
-
-    def _take_one(self, lane: Lane, now: float) -> None:
-        [key], [head] = self._inbound.keys(1), self._inbound.heads(1)
-        run = lane.runs.get(key)
-        if run is None or run.expected != head or now - run.moment > run.patience:
-            self._take_closely(lane, run, 0, now)
-            self._outbox.flush(lane)
-            return
-        run.moment = now
-        run.index = index = run.index + 1
-        run.expected = run.acks[index]
-        self._outbox.send_one(run, run.vectors[index])
-
-    def _take_many(self, lane: Lane, count: int, now: float) -> None:
-        """Answer the usual ACKs with the packets behind them; look at others closely."""
-        get = lane.runs.get
-        names, vectors = self._outbox.names, self._outbox.vectors
-        others: list[tuple[Run | None, int]] = []
-        heads = self._inbound.heads(count)
-        for key, head in zip(self._inbound.keys(count), heads, strict=True):
-            run = get(key)
-            if run is None or run.expected != head or now - run.moment > run.patience:
-                others.append((run, len(names) + len(others)))
-                continue
-            run.moment = now
-            run.index = index = run.index + 1
-            run.expected = run.acks[index]
-            names.append(run.name_address)
-            vectors.append(run.vectors[index])
-        for run, index in others:
-            self._take_closely(lane, run, index, now)
-        self._outbox.flush(lane)
-
-    def _take_closely(self, lane: Lane, run: Run | None, index: int, now: float) -> None:
-        datagram = self._inbound.datagram(index)
+    def _look_closely(
+        self, lane: Lane, run: Run | None, key: int, datagram: bytes, now: float
+    ) -> None:
         if run is not None:
             self._advance(run, now, run.transfer.receive, datagram)
-        elif datagram[:2] != _ERROR:
+        elif datagram[:2] != _ERROR and lane.may_answer_stranger(key, now):
             # RFC 1350 §4: another TID gets an ERROR, no transfer is disturbed.
-            [key] = self._inbound.keys(index + 1)[-1:]
-            if lane.may_answer_stranger(key, now):
-                answer = error(TFTPErrorCode.UNKNOWN_TRANSFER_ID, "unknown transfer id")
-                lane.send(answer, peer_of(key))
+            answer = error(TFTPErrorCode.UNKNOWN_TRANSFER_ID, "unknown transfer id")
+            lane.send(answer, peer_of(key))
 
     def _end_changed(self, now: float) -> None:
         for lane in self.lanes.all():
@@ -253,20 +165,10 @@ class Traffic:
             self._loop.call_later(TICK_SECONDS, self._tick) if self._runs or self._wheel else None
         )
 
-    def _listen(self, lane: Lane) -> None:
-        self._listening[lane.descriptor] = lane
-        self._poll.register(lane.descriptor, select.POLLIN)
-        self._loop.add_reader(lane.descriptor, self._turn)
-
-    def _ignore(self, lane: Lane) -> None:
-        if self._listening.pop(lane.descriptor, None) is not None:
-            self._poll.unregister(lane.descriptor)
-            self._loop.remove_reader(lane.descriptor)
-
     def _wait_for_room(self, lane: Lane) -> None:
         """Take no more ACKs while their answers cannot be sent."""
         if lane.is_batched:
-            self._ignore(lane)
+            self.turns.ignore(lane)
             self._loop.add_writer(lane.descriptor, self._resume, lane)
         else:
             self._loop.call_later(ROOM_SECONDS, self._resume, lane)
@@ -275,11 +177,11 @@ class Traffic:
         if lane.is_batched:
             self._loop.remove_writer(lane.descriptor)
         self._outbox.resume(lane)
-        if lane.is_batched and not lane.backlog and lane.descriptor not in self._listening:
-            self._listen(lane)
+        if lane.is_batched and not lane.backlog:
+            self.turns.listen(lane)
 
     def _close(self, lane: Lane) -> None:
         if lane.is_batched:
-            self._ignore(lane)
+            self.turns.ignore(lane)
             self._loop.remove_writer(lane.descriptor)
             lane.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from bootyard.model.snapshot import Fingerprint
-from services.tftp import lane, mmsg, traffic
+from services.tftp import lane, mmsg, traffic, turns
 from services.tftp.batches import (
     ADDRESS_BYTES,
     CONTROL,
@@ -54,6 +54,7 @@ class MemoryWire:
             patch.object(mmsg, "receive_many", self._receive_many),
             patch.object(mmsg, "send_many", self._send_many),
             patch.object(traffic, "monotonic", lambda: self.now),
+            patch.object(turns, "monotonic", lambda: self.now),
             patch.object(lane.Lane, "send", self._send),
         ):
             yield
@@ -62,17 +63,20 @@ class MemoryWire:
         """Let a batch of datagrams, each with its sender's address, arrive on a lane."""
         assert self.traffic is not None
         self._arrived = datagrams
-        self.traffic._receive(place, socket.MSG_DONTWAIT)
+        if len(place.runs) == 1:
+            self.traffic.turns._talk_to_one(place, self.now)
+        else:
+            self.traffic.turns._receive(place)
 
     def _receive_many(self, _: int, __: int, count: int, ___: int, /) -> int:
         assert self.traffic is not None
         assert len(self._arrived) <= count
-        inbound = self.traffic._inbound
+        inbound = self.traffic.turns._inbound
         for index, (name, datagram) in enumerate(self._arrived):
             inbound._names[index * ADDRESS_BYTES : (index + 1) * ADDRESS_BYTES] = name
             kept = datagram[:SLOT_BYTES]
             inbound._slots[index * SLOT_BYTES : index * SLOT_BYTES + len(kept)] = kept
-            inbound._lengths[index] = len(datagram)
+            inbound.length_words[index] = len(datagram)
         return len(self._arrived)
 
     def _send_many(self, _: int, headers: int, count: int, __: int, /) -> int:

@@ -100,7 +100,7 @@ def test_packets_and_windows_are_sent_from_where_they_lie(
     outbound.put([address_of(name)] * 2, [vectors + 2 * step, vectors])
     assert send_many(server.fileno(), outbound.address, 2, 0) == 2
     assert [client.recv(10), client.recv(10)] == [b"cc", b"aaa"]
-    outbound.put_one(address_of(name), vectors + step)
+    outbound.vectors[0] = vectors + step
     assert send_many(server.fileno(), outbound.address, 1, 0) == 1
     assert client.recv(10) == b"bbb"
     windows = Outbound(4)
@@ -117,5 +117,5 @@ def test_a_failure_is_an_error_number(calls: Calls, server: socket.socket) -> No
     packet = bytearray(b"x")
     table = pack_vectors(address_of(packet), [1], 1)
     outbound = Outbound(1)
-    outbound.put_one(address_of(name), address_of(table))
+    outbound.put([address_of(name)], [address_of(table)])
     assert send_many(server.fileno(), outbound.address, 1, 0) < 0

@@ -1,0 +1,162 @@
+"""Takes the datagrams of transfers off their sockets, in turns of the event loop.
+
+A turn belongs to the transfers as long as they have something to say, up to TURN_SECONDS: the event
+loop costs more than a packet does, so a turn also waits for the next ACK by itself.
+"""
+
+import asyncio
+import select
+import socket
+from collections.abc import Callable
+from time import monotonic
+
+from services.tftp import mmsg
+from services.tftp.batches import FOUR_BYTES, Inbound
+from services.tftp.content import ContentStore
+from services.tftp.lane import Lane
+from services.tftp.outbox import Outbox
+from services.tftp.run import Run
+
+BATCH = 128
+TURN_SECONDS = 0.002
+WAIT_MS = 1
+
+MSG_WAITFORONE = 0x10000
+"""Wait for a datagram, then take what is there (linux/socket.h)."""
+
+Closely = Callable[[Lane, Run | None, int, bytes, float], None]
+
+
+class Turns:
+    """The lanes that are listened to.
+
+    `look_closely` is told of every datagram that is no usual ACK: its lane, its transfer or None,
+    the number of its sender, what it says, and the time. `changed` is told that a file has.
+    """
+
+    def __init__(
+        self,
+        contents: ContentStore,
+        outbox: Outbox,
+        look_closely: Closely,
+        changed: Callable[[float], None],
+    ) -> None:
+        self.requests_wait = False
+        """A turn does not wait for anything while requests do."""
+        self._loop = asyncio.get_running_loop()
+        self._contents = contents
+        self._outbox = outbox
+        self._look_closely = look_closely
+        self._changed = changed
+        self._lanes: dict[int, Lane] = {}
+        self._poll = select.poll()
+        self._inbound = Inbound(BATCH)
+
+    def yield_to(self, descriptor: int) -> None:
+        """End a turn when something arrives there."""
+        self._poll.register(descriptor, select.POLLIN)
+
+    def listen(self, lane: Lane) -> None:
+        """Take what arrives on a lane from now on."""
+        if lane.descriptor not in self._lanes:
+            self._lanes[lane.descriptor] = lane
+            self._poll.register(lane.descriptor, select.POLLIN)
+            self._loop.add_reader(lane.descriptor, self._turn)
+
+    def ignore(self, lane: Lane) -> None:
+        """Leave what arrives on a lane where it is."""
+        if self._lanes.pop(lane.descriptor, None) is not None:
+            self._poll.unregister(lane.descriptor)
+            self._loop.remove_reader(lane.descriptor)
+
+    def _turn(self) -> None:
+        """Let transfers talk until they are silent, or others have waited long enough."""
+        turn_ends = monotonic() + TURN_SECONDS
+        while not self.requests_wait:
+            taken = 0
+            if len(self._lanes) == 1:
+                [lane] = self._lanes.values()
+                if len(lane.runs) == 1:
+                    taken = self._talk_to_one(lane, turn_ends)
+                else:
+                    taken = self._receive(lane)
+            if not taken:
+                taken = self._receive_from_all(WAIT_MS)
+            if not taken or monotonic() >= turn_ends:
+                return
+        self._receive_from_all(0)
+
+    def _talk_to_one(self, lane: Lane, turn_ends: float) -> int:
+        """Talk to a lane's only client, until it says something unusual.
+
+        A batch of one costs more than its packet: this is `_take` without batches.
+        """
+        [run] = lane.runs.values()
+        inbound, contents = self._inbound, self._contents
+        keys, heads, lengths = inbound.key_words, inbound.head_words, inbound.length_words
+        vectors, to_send = self._outbox.aim_at(run)
+        receive_many, send_many = mmsg.receive_many, mmsg.send_many
+        descriptor, arrived = lane.descriptor, inbound.address
+        while True:
+            taken = receive_many(descriptor, arrived, BATCH, MSG_WAITFORONE)
+            now = monotonic()
+            if (
+                taken != 1
+                or heads[0] != run.expected
+                or keys[0] != run.key
+                or lengths[0] != FOUR_BYTES
+                or now - run.moment > run.patience
+                or now >= contents.next_look
+            ):
+                return self._take(lane, taken, now)
+            run.moment = now
+            run.index = index = run.index + 1
+            run.expected = run.acks[index]
+            vectors[0] = run.vectors[index]
+            sent = send_many(descriptor, to_send, 1, socket.MSG_DONTWAIT)
+            if sent != 1:
+                self._outbox.unsent_single(lane, run, -sent)
+                return 1
+            if now >= turn_ends:
+                return 1
+
+    def _receive_from_all(self, wait_ms: int) -> int:
+        """Take a batch of each lane; 0 when there was none, or a request arrived."""
+        taken = 0
+        is_asked = False
+        for descriptor, _ in self._poll.poll(wait_ms):
+            lane = self._lanes.get(descriptor)
+            if lane is None:
+                is_asked = True
+            else:
+                taken += self._receive(lane)
+        return 0 if is_asked else taken
+
+    def _receive(self, lane: Lane) -> int:
+        arrived = self._inbound.address
+        taken = mmsg.receive_many(lane.descriptor, arrived, BATCH, socket.MSG_DONTWAIT)
+        return self._take(lane, taken, monotonic())
+
+    def _take(self, lane: Lane, count: int, now: float) -> int:
+        """Answer the usual ACKs of a batch with the packets behind them; look at others closely."""
+        if count <= 0:
+            return 0
+        if now >= self._contents.next_look and self._contents.look():
+            self._changed(now)
+        inbound, get = self._inbound, lane.runs.get
+        names, vectors = self._outbox.names, self._outbox.vectors
+        others: list[tuple[Run | None, int, int]] = []
+        for key, head in zip(inbound.keys(count), inbound.heads(count), strict=True):
+            run = get(key)
+            if run is None or run.expected != head or now - run.moment > run.patience:
+                others.append((run, key, len(names) + len(others)))
+                continue
+            run.moment = now
+            run.index = index = run.index + 1
+            run.expected = run.acks[index]
+            names.append(run.name_address)
+            vectors.append(run.vectors[index])
+        for run, key, index in others:
+            self._look_closely(lane, run, key, inbound.datagram(index), now)
+        self._outbox.flush(lane)
+        return count
