@@ -16,9 +16,6 @@ WORD = struct.calcsize("L")
 HEADER_WORDS = 8
 NAME, NAME_LENGTH, VECTOR, VECTORS, CONTROL, CONTROL_LENGTH, LENGTH = 0, 1, 2, 3, 4, 5, 7
 ADDRESS_BYTES = 16
-PIECES = 8
-"""How many pieces of memory a message may be made of."""
-
 SLOT_BYTES = 128
 """What is kept of a datagram: an ACK has 4 bytes, and of an ERROR the code counts."""
 
@@ -33,7 +30,7 @@ _VECTOR = struct.Struct("@PN")
 
 def address_of(buffer: bytearray) -> int:
     """Where a buffer is in memory: until it is freed, as nothing here changes its size."""
-    return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+    return ctypes.addressof((ctypes.c_char * 0).from_buffer(buffer))
 
 
 def socket_address(address: IPv4Address, port: int) -> bytearray:
@@ -108,43 +105,64 @@ class Inbound:
 
 
 class Outbound:
-    """Room for a batch of messages, each of one packet or of a window of them."""
+    """Room for a batch of messages, each of one piece of memory or of up to `pieces`.
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    `control` goes with each, as (address, bytes).
+    """
+
+    def __init__(self, size: int, pieces: int = 0, control: tuple[int, int] = (0, 0)) -> None:
         self._headers = bytearray(size * HEADER_WORDS * WORD)
         self.address = address_of(self._headers)
         self._words = memoryview(self._headers).cast("L")
         self._names = self._words[NAME::HEADER_WORDS]
         self.vectors = self._words[VECTOR::HEADER_WORDS]
-        self._table = bytearray(size * PIECES * VECTOR_BYTES)
+        self._pieces = pieces
+        self._table = bytearray(size * pieces * VECTOR_BYTES)
         self._table_address = address_of(self._table)
         self._table_words = memoryview(self._table).cast("L")
         for index in range(size):
             self._words[index * HEADER_WORDS + NAME_LENGTH] = _ADDRESS_LENGTH
             self._words[index * HEADER_WORDS + VECTORS] = 1
+            self._words[index * HEADER_WORDS + CONTROL] = control[0]
+            self._words[index * HEADER_WORDS + CONTROL_LENGTH] = control[1]
 
     def put(self, names: list[int], vectors: list[int]) -> None:
-        """Lay out messages of one packet each, by the addresses of peers and vectors."""
+        """Lay out messages of one piece each, by the addresses of peers and vectors."""
         self._names[: len(names)] = array("L", names)
         self.vectors[: len(vectors)] = array("L", vectors)
 
     def put_pieces(
         self, index: int, name: int, pieces: list[tuple[int, int]], control: tuple[int, int]
     ) -> None:
-        """Lay out a message of up to PIECES pieces of memory, with its control.
+        """Lay out a message of several pieces of memory, with its own control.
 
-        Both are given as (address, bytes). What is laid out this way is not for `put`.
+        All are given as (address, bytes). What is laid out this way is not for `put`.
         """
         words, start = self._words, index * HEADER_WORDS
         words[start + NAME] = name
-        words[start + VECTOR] = self._table_address + index * PIECES * VECTOR_BYTES
+        words[start + VECTOR] = self._table_address + index * self._pieces * VECTOR_BYTES
         words[start + VECTORS] = len(pieces)
         words[start + CONTROL], words[start + CONTROL_LENGTH] = control
-        table, start = self._table_words, index * PIECES * 2
+        table, start = self._table_words, index * self._pieces * 2
         for piece in pieces:
             table[start], table[start + 1] = piece
             start += 2
+
+
+class Batch:
+    """Messages of one kind that are to be sent on a lane."""
+
+    def __init__(self, size: int, control: tuple[int, int]) -> None:
+        self.names: list[int] = []
+        self.vectors: list[int] = []
+        """For each message its client's and its own place in memory."""
+        self.headers = Outbound(size, control=control)
+
+    def take(self) -> tuple[list[int], list[int]]:
+        """Take what is to be sent."""
+        taken = self.names, self.vectors
+        self.names, self.vectors = [], []
+        return taken
 
 
 def _ack_heads() -> "array[int]":

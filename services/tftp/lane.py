@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from bootyard.runtime.log import get_logger
-from services.tftp.batches import address_of
+from services.tftp.batches import Batch, address_of
 from services.tftp.order import Peer
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ BUFFER_BYTES = 4 << 20
 WAIT_SECONDS = 0.001
 """How long `recvmmsg` waits where it is told to wait."""
 
+MESSAGES = 128
+"""As many are sent with one call."""
+
+KINDS = 8
+"""Of block sizes whose windows are sent by the batch; others go a longer way."""
+
 LATE_PEERS = 1024
 FOREIGN_ANSWERS_A_SECOND = 16
 
@@ -54,6 +60,7 @@ class Lane:
         self.socket = _open_socket(address, interface_index) if listener is None else listener
         self.descriptor = self.socket.fileno()
         self.runs: dict[int, Run] = {}
+        self.batches: dict[int, Batch] = {}
         self.backlog: deque[Message] = deque()
         """What the send buffer had no room for."""
         self.can_segment = _can_segment(self.socket)
@@ -77,6 +84,16 @@ class Lane:
             buffer = bytearray(b"".join(_control_message(*part) for part in parts))
             self._kept.append(buffer)
             found = self._controls[segment] = (address_of(buffer), len(buffer)) if parts else (0, 0)
+        return found
+
+    def batch(self, segment: int) -> Batch | None:
+        """Give the batch of messages that are cut into packets of `segment` bytes; 0: are not.
+
+        None: there are batches of too many kinds.
+        """
+        found = self.batches.get(segment)
+        if found is None and len(self.batches) <= KINDS:
+            found = self.batches[segment] = Batch(MESSAGES, self.control(segment))
         return found
 
     def send(self, datagram: bytes, peer: Peer) -> None:

@@ -20,8 +20,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How far a client may raise the costs of its transfer."""
 
     block_size: int = 1468
-    window_size: int = 32
-    """dnsmasq's limit as well: 32 blocks of 1468 fit the send buffer of a stock host."""
+    window_size: int = 64
+    """As many packets the kernel cuts a message into; 64 blocks of 1468 fit the receive buffer of a
+    stock Linux client."""
     retry_s: float | None = None
     """Set for a subnet: what is not acknowledged is sent again after this long at the soonest."""
     tries: int | None = None

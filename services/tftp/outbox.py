@@ -11,19 +11,15 @@ from typing import NamedTuple
 
 from bootyard.runtime.log import get_logger
 from services.tftp import mmsg
-from services.tftp.batches import HEADER_WORDS, WORD, Outbound
-from services.tftp.lane import Lane
-from services.tftp.packed import HEADER, Chunk, PacketCache
+from services.tftp.batches import HEADER_WORDS, WORD, Batch, Outbound
+from services.tftp.lane import MESSAGES, Lane
+from services.tftp.packed import HEADER, MOST_BYTES, MOST_SEGMENTS, Chunk, PacketCache
 from services.tftp.run import Run
 
 log = get_logger(__name__)
 
-MESSAGES = 128
+PIECES = 8
 HEADER_BYTES = HEADER_WORDS * WORD
-
-MOST_SEGMENTS = 64
-MOST_BYTES = 65507
-"""Of a message that the kernel cuts up: UDP_MAX_SEGMENTS, and what a UDP datagram can hold."""
 
 NOT_SEGMENTED = {errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT}
 """What is said where the way out cannot cut messages up."""
@@ -47,11 +43,7 @@ class Outbox:
     def __init__(self, cache: PacketCache, blocked: Callable[[Lane], None]) -> None:
         self._cache = cache
         self._blocked = blocked
-        self._singles = Outbound(MESSAGES)
-        self._messages = Outbound(MESSAGES)
-        self.names: list[int] = []
-        self.vectors: list[int] = []
-        """In lockstep: for each packet its client's and its own place in memory."""
+        self._messages = Outbound(MESSAGES, PIECES)
         self._pending: list[Message] = []
         self._held: list[object] = []
 
@@ -64,13 +56,14 @@ class Outbox:
         lane, block_size = run.lane, run.order.terms.block_size
         if run.is_waiting:
             return True  # for room: these, or those that they repeat
-        if run.order.terms.window_size == 1 and lane.is_batched and not lane.backlog:
-            self._held.append(run.chunk)
+        self._held.append(run.chunk)
+        batch = lane.batch(0) if run.window == 1 and lane.is_batched and not lane.backlog else None
+        if batch is not None:
             chunk = run.chunk_of(first, self._cache)
             if chunk is None:
                 return False
-            self.names.append(run.name_address)
-            self.vectors.append(chunk.vectors[first - chunk.first])
+            batch.names.append(run.name_address)
+            batch.vectors.append(chunk.vectors[first - chunk.first])
             return True
         most = 1
         if lane.can_segment:
@@ -84,8 +77,9 @@ class Outbox:
 
     def flush(self, lane: Lane) -> None:
         """Send everything; what the socket has no room for waits for it."""
-        if self.names:
-            self._flush_singles(lane)
+        for batch in lane.batches.values():
+            if batch.names:
+                self._flush_batch(lane, batch)
         if self._pending:
             pending, self._pending = self._pending, []
             self._send(lane, pending)
@@ -96,8 +90,9 @@ class Outbox:
 
         Gives where the place of its packet is to be written, and the address of the header.
         """
-        self._singles.put([run.name_address], [0])
-        return self._singles.vectors, self._singles.address
+        headers = run.batch.headers
+        headers.put([run.name_address], [0])
+        return headers.vectors, headers.address
 
     def resume(self, lane: Lane) -> None:
         """Send what waited for room, as far as there is some."""
@@ -119,34 +114,33 @@ class Outbox:
             block = chunk.first + len(chunk.vectors)
         return message
 
-    def _flush_singles(self, lane: Lane) -> None:
-        names, vectors = self.names, self.vectors
-        self.names, self.vectors = [], []
+    def _flush_batch(self, lane: Lane, batch: Batch) -> None:
+        names, vectors = batch.take()
         for start in range(0, len(names), MESSAGES):
             some = names[start : start + MESSAGES]
-            self._singles.put(some, vectors[start : start + MESSAGES])
+            batch.headers.put(some, vectors[start : start + MESSAGES])
             done = 0
             while done < len(some):
-                sent = _call(lane, self._singles, done, len(some))
+                sent = _call(lane, batch.headers, done, len(some))
                 if sent > 0:
                     done += sent
                     continue
                 runs = {run.name_address: run for run in lane.runs.values()}
                 run = runs.get(some[done])
                 if run is not None:
-                    self.unsent_single(lane, run, -sent)
+                    self.unsent(lane, run, -sent)
                 done += 1
 
-    def unsent_single(self, lane: Lane, run: Run, failure: int) -> None:
-        """Keep a packet of lockstep that had no room; for other reasons it is lost."""
-        message = None
-        if failure == errno.EAGAIN and run.chunk is not None:
-            newest = run.chunk.first + run.index if run.is_ahead else run.transfer.newest_block
-            message = self._gather(run, newest, 1)
+    def unsent(self, lane: Lane, run: Run, failure: int) -> None:
+        """Keep the newest window of a transfer for when there is room; or it is lost."""
+        run.sync()
+        message = self._gather(run, run.transfer.newest_block + 1 - run.window, run.window)
         if message is None:
             _tell_unsent(run, failure)
-        else:
+        elif failure == errno.EAGAIN:
             self._wait(lane, [message])
+        else:
+            self._failed(lane, message, failure)
 
     def _send(self, lane: Lane, messages: list[Message]) -> None:
         for start in range(0, len(messages), MESSAGES):

@@ -4,7 +4,6 @@ A chunk is a run of packets in one piece of memory: a packet is sent from where 
 of them as one message that the kernel cuts up (UDP_SEGMENT, udp(7)).
 """
 
-from array import array
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import NamedTuple, Protocol
@@ -19,6 +18,10 @@ HEADER = 4
 CHUNK_BYTES = 48 * 1024
 CHUNK_BLOCKS = 2 * MEASURED_EVERY
 CACHE_BYTES = 32 << 20
+
+MOST_SEGMENTS = 64
+MOST_BYTES = 65507
+"""Of a message that the kernel cuts up: UDP_MAX_SEGMENTS, and what a UDP datagram can hold."""
 
 NEVER = -1
 """No datagram begins like this: an ACK that is looked at closely."""
@@ -50,6 +53,18 @@ class PackableSource(Protocol):
         """Look whether the file is still the same."""
 
 
+class Steps(NamedTuple):
+    """The windows of one size in a chunk, one behind the other."""
+
+    vectors: list[int]
+    """Where the vector of each window is."""
+    acks: list[int]
+    """How the ACK of each window's end begins (`Inbound.heads`); NEVER where more is to be done
+    than to send the next window."""
+    table: bytearray
+    """`struct iovec` of each."""
+
+
 class Chunk(NamedTuple):
     """Packets of blocks from `first` on."""
 
@@ -63,14 +78,41 @@ class Chunk(NamedTuple):
     """Bytes from one packet to the next."""
     vectors: list[int]
     """Where the vector of each packet is."""
-    acks: list[int]
-    """How the ACK of each begins (`Inbound.heads`); NEVER where more is to be done than to send
-    the packet behind it."""
+    last_block: int
+    """Of the content."""
+    steps: "dict[int, Steps]"
+    """By window size."""
 
     def piece(self, block: int, count: int) -> tuple[int, int]:
         """Locate up to `count` packets from a block on, as (address, bytes)."""
         offset = (block - self.first) * self.stride
         return self.start + offset, min(count * self.stride, len(self.packets) - offset)
+
+    def steps_of(self, window_size: int) -> Steps:
+        """Give the windows that are sent when the ACKs of their ends arrive."""
+        steps = self.steps.get(window_size)
+        if steps is None:
+            steps = self.steps[window_size] = self._make_steps(window_size)
+        return steps
+
+    def _make_steps(self, window_size: int) -> Steps:
+        count = len(self.vectors) // window_size
+        ends = [self.first + (index + 1) * window_size - 1 for index in range(count)]
+        acks = [
+            # Before the last block is sent the file is looked at once more.
+            NEVER
+            if end % MEASURED_EVERY == 0 or end + window_size >= self.last_block
+            else ACK_HEADS[end & 0xFFFF]
+            for end in ends
+        ]
+        acks[-1:] = [NEVER] if acks else []  # the next window is in another chunk
+        if window_size == 1:
+            return Steps(self.vectors, acks, self.table)
+        stride = window_size * self.stride
+        lengths = [min(stride, len(self.packets) - index * stride) for index in range(count)]
+        table = pack_vectors(self.start, lengths, stride)
+        start = address_of(table) if count else 0
+        return Steps(list(range(start, start + len(table), VECTOR_BYTES)), acks, table)
 
 
 def blocks_per_chunk(block_size: int) -> int:
@@ -109,29 +151,9 @@ def pack(source: PackableSource, block_size: int, first: int, count: int) -> Chu
         start=start,
         stride=stride,
         vectors=list(range(vectors, vectors + count * VECTOR_BYTES, VECTOR_BYTES)),
-        acks=_acks(blocks, last_block),
+        last_block=last_block,
+        steps={},
     )
-
-
-def _acks(blocks: range, last_block: int) -> list[int]:
-    acks = _heads(blocks.start & 0xFFFF, len(blocks))
-    acks[-1] = NEVER  # the next packet is in another chunk
-    for block in range(last_block - 1, last_block + 1):
-        # Before the last block is sent the file is looked at once more.
-        if block in blocks:
-            acks[block - blocks.start] = NEVER
-    for block in range(
-        -(-blocks.start // MEASURED_EVERY) * MEASURED_EVERY, blocks.stop, MEASURED_EVERY
-    ):
-        acks[block - blocks.start] = NEVER
-    return acks
-
-
-def _heads(number: int, count: int) -> list[int]:
-    heads: array[int] = ACK_HEADS[number : number + count]
-    if len(heads) < count:
-        heads += ACK_HEADS[: count - len(heads)]  # 65535 is followed by 0
-    return heads.tolist()
 
 
 class PacketCache:

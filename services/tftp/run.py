@@ -1,18 +1,20 @@
 """A transfer on its way: the state machine, and how far its usual ACKs have carried it.
 
-In lockstep nearly every datagram is the ACK of the newest block, and its answer is the next packet.
-`Run.expected` is how that ACK begins; the engine takes it without asking the transfer, which is
-told of all of them at once when anything else happens (`ReadTransfer.run_ahead`).
+Nearly every datagram is the ACK of the newest block, and its answer is the next window, in lockstep
+the next packet. `Run.expected` is how that ACK begins; it is answered without asking the transfer,
+which is told of all of them at once when anything else happens (`ReadTransfer.run_ahead`).
 """
 
 from bootyard.model.events import TransferOutcome
-from services.tftp.batches import address_of, peer_key, socket_address
+from services.tftp.batches import Batch, address_of, peer_key, socket_address
 from services.tftp.content import SliceSource
 from services.tftp.digest import TransferDigest
 from services.tftp.lane import Lane
 from services.tftp.order import Order
-from services.tftp.packed import NEVER, Chunk, PacketCache
+from services.tftp.packed import MOST_BYTES, MOST_SEGMENTS, NEVER, Chunk, PacketCache
 from services.tftp.transfer import ReadTransfer
+
+NO_BATCH = Batch(0, (0, 0))
 
 
 class Run:
@@ -21,6 +23,7 @@ class Run:
     __slots__ = (
         "acks",
         "armed",
+        "batch",
         "chunk",
         "expected",
         "index",
@@ -38,6 +41,7 @@ class Run:
         "reported",
         "transfer",
         "vectors",
+        "window",
     )
 
     def __init__(self, order: Order, lane: Lane, now: float) -> None:
@@ -52,13 +56,16 @@ class Run:
         self.key = peer_key(self.name)
         self.chunk: Chunk | None = None
         """Holds the newest block, once there is one."""
+        self.window = order.terms.window_size
         self.acks: list[int] = []
         self.vectors: list[int] = []
-        """Of the chunk, while it is ahead of the transfer."""
+        """Of the chunk's windows, while it is ahead of the transfer."""
+        self.batch: Batch = NO_BATCH
+        """Where their messages go."""
         self.is_ahead = False
         self.expected = NEVER
         self.index = 0
-        """Of the newest block in the chunk."""
+        """Of the newest window in the chunk."""
         self.moment = self.patience = 0.0
         self.armed = float("inf")
         """When it is looked at next."""
@@ -69,20 +76,35 @@ class Run:
     def settle(self) -> None:
         """Go ahead of the transfer as long as its usual ACKs arrive."""
         transfer, chunk = self.transfer, self.chunk
-        if chunk is not None and transfer.is_steady and self.lane.is_batched:
-            self.index = transfer.newest_block - chunk.first
-            self.acks, self.vectors = chunk.acks, chunk.vectors
-            self.expected = self.acks[self.index]
-            self.moment = transfer.last_progress
-            self.patience = transfer.patience
-            self.is_ahead = True
+        if chunk is None or not transfer.is_steady or not self.lane.is_batched:
+            return
+        window = self.window
+        number, beside = divmod(transfer.newest_block + 1 - chunk.first, window)
+        if beside or not 0 < number <= len(chunk.vectors) // window:
+            return  # since blocks were lost its windows do not begin where those of others do
+        segment = 0
+        if window > 1:
+            segment = chunk.stride
+            if not self.lane.can_segment or window > MOST_SEGMENTS or window * segment > MOST_BYTES:
+                return
+        batch = self.lane.batch(segment)
+        if batch is None:
+            return
+        self.batch = batch
+        self.vectors, self.acks, _ = chunk.steps_of(window)
+        self.index = number - 1
+        self.expected = self.acks[self.index]
+        self.moment = transfer.last_progress
+        self.patience = transfer.patience
+        self.is_ahead = True
 
     def sync(self) -> None:
         """Let the transfer be where its client's ACKs have come."""
         if self.is_ahead and self.chunk is not None:
             self.is_ahead = False
             self.expected = NEVER
-            self.transfer.run_ahead(self.chunk.first + self.index, self.moment)
+            newest = self.chunk.first + (self.index + 1) * self.window - 1
+            self.transfer.run_ahead(newest, self.moment)
 
     @property
     def last_progress(self) -> float:

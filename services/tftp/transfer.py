@@ -35,8 +35,8 @@ UNKNOWN_ROUND_TRIP = 0.02
 
 UNSETTLED_ROUND_TRIPS = 4
 MEASURED_EVERY = 32
-"""In lockstep so many round trips are measured at first, after a repeat and after a slow one; then
-one in so many blocks: thousands a second tell no more."""
+"""So many round trips are measured at first, after a repeat and after a slow one; then those of
+windows that end at a multiple of so many blocks: thousands a second tell no more."""
 
 _ACK = Opcode.ACK.to_bytes(2, "big")
 
@@ -98,16 +98,18 @@ class ReadTransfer:
 
     @property
     def is_steady(self) -> bool:
-        """Lockstep goes its usual way: the ACK of the newest block, and of no other, sends the
-        next one and changes nothing else than `run_ahead` does.
+        """It goes its usual way: the ACK of the newest block, and of no other, sends the next
+        window and changes nothing else than `run_ahead` does.
 
-        The ACK of the last block, and one whose round trip is measured, go through `receive`.
+        Not so where that window holds the last block, and where the round trip is measured.
         """
         return (
-            self._terms.window_size == 1
-            and self.outcome is None
+            self.outcome is None
             and self._peer_proven
             and self._measures
+            and self._is_undisturbed
+            and self._repeat_means_loss
+            and self._window_end - self._acknowledged == self._terms.window_size
             and not (self._unsettled or self._repeats)
         )
 
@@ -122,8 +124,8 @@ class ReadTransfer:
         return self._newest
 
     def run_ahead(self, block: int, now: float) -> None:
-        """Be where a steady transfer is after ACKs of all before `block`, the last of them now."""
-        self._acknowledged = block - 1
+        """Be where a steady transfer is once the window up to `block` was sent, now."""
+        self._acknowledged = block - self._terms.window_size
         self._newest = self._window_end = block
         self._progress = self._window_sent = self._timer_start = now
 
@@ -264,7 +266,7 @@ class ReadTransfer:
             self._unsettled = UNSETTLED_ROUND_TRIPS
         if self._unsettled:
             self._unsettled -= 1
-        elif self._terms.window_size == 1 and self._acknowledged % MEASURED_EVERY:
+        elif self._acknowledged % MEASURED_EVERY:
             return
         self._clock.measured(seconds)
 

@@ -18,6 +18,7 @@ from services.tftp.outbox import Outbox
 from services.tftp.run import Run
 
 BATCH = 128
+NUMBERS = range(BATCH)
 TURN_SECONDS = 0.002
 WAIT_MS = 1
 
@@ -76,8 +77,9 @@ class Turns:
             taken = 0
             if len(self._lanes) == 1:
                 [lane] = self._lanes.values()
-                if len(lane.runs) == 1:
-                    taken = self._talk_to_one(lane, turn_ends)
+                run = next(iter(lane.runs.values())) if len(lane.runs) == 1 else None
+                if run is not None and run.is_ahead:
+                    taken = self._talk_to_one(lane, run, turn_ends)
                 else:
                     taken = self._receive(lane)
             if not taken:
@@ -86,12 +88,11 @@ class Turns:
                 return
         self._receive_from_all(0)
 
-    def _talk_to_one(self, lane: Lane, turn_ends: float) -> int:
+    def _talk_to_one(self, lane: Lane, run: Run, turn_ends: float) -> int:
         """Talk to a lane's only client, until it says something unusual.
 
         A batch of one costs more than its packet: this is `_take` without batches.
         """
-        [run] = lane.runs.values()
         inbound, contents = self._inbound, self._contents
         keys, heads, lengths = inbound.key_words, inbound.head_words, inbound.length_words
         vectors, to_send = self._outbox.aim_at(run)
@@ -115,7 +116,7 @@ class Turns:
             vectors[0] = run.vectors[index]
             sent = send_many(descriptor, to_send, 1, socket.MSG_DONTWAIT)
             if sent != 1:
-                self._outbox.unsent_single(lane, run, -sent)
+                self._outbox.unsent(lane, run, -sent)
                 return 1
             if now >= turn_ends:
                 return 1
@@ -144,19 +145,19 @@ class Turns:
         if now >= self._contents.next_look and self._contents.look():
             self._changed(now)
         inbound, get = self._inbound, lane.runs.get
-        names, vectors = self._outbox.names, self._outbox.vectors
         others: list[tuple[Run | None, int, int]] = []
-        for key, head in zip(inbound.keys(count), inbound.heads(count), strict=True):
+        for key, head, number in zip(inbound.keys(count), inbound.heads(count), NUMBERS):  # noqa: B905
             run = get(key)
             if run is None or run.expected != head or now - run.moment > run.patience:
-                others.append((run, key, len(names) + len(others)))
+                others.append((run, key, number))
                 continue
             run.moment = now
             run.index = index = run.index + 1
             run.expected = run.acks[index]
-            names.append(run.name_address)
-            vectors.append(run.vectors[index])
-        for run, key, index in others:
-            self._look_closely(lane, run, key, inbound.datagram(index), now)
+            batch = run.batch
+            batch.names.append(run.name_address)
+            batch.vectors.append(run.vectors[index])
+        for run, key, number in others:
+            self._look_closely(lane, run, key, inbound.datagram(number), now)
         self._outbox.flush(lane)
         return count

@@ -63,8 +63,9 @@ class MemoryWire:
         """Let a batch of datagrams, each with its sender's address, arrive on a lane."""
         assert self.traffic is not None
         self._arrived = datagrams
-        if len(place.runs) == 1:
-            self.traffic.turns._talk_to_one(place, self.now)
+        [run, *others] = place.runs.values()
+        if run.is_ahead and not others:
+            self.traffic.turns._talk_to_one(place, run, self.now)
         else:
             self.traffic.turns._receive(place)
 

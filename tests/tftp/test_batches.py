@@ -103,7 +103,7 @@ def test_packets_and_windows_are_sent_from_where_they_lie(
     outbound.vectors[0] = vectors + step
     assert send_many(server.fileno(), outbound.address, 1, 0) == 1
     assert client.recv(10) == b"bbb"
-    windows = Outbound(4)
+    windows = Outbound(4, pieces=2)
     start = address_of(packets)
     windows.put_pieces(0, address_of(name), [(start + 6, 2), (start, 3)], (0, 0))
     assert send_many(server.fileno(), windows.address, 1, 0) == 1

@@ -34,7 +34,7 @@ SIZE = 284672
         pytest.param((("timeout", "0"),), (), id="timeout-0"),
         pytest.param((("timeout", "256"),), (), id="timeout-256"),
         pytest.param((("windowsize", "4"),), (("windowsize", "4"),), id="windowsize"),
-        pytest.param((("windowsize", "64"),), (("windowsize", "32"),), id="windowsize-lowered"),
+        pytest.param((("windowsize", "65"),), (("windowsize", "64"),), id="windowsize-lowered"),
         pytest.param((("windowsize", "0"),), (), id="windowsize-0"),
         pytest.param((("windowsize", "65536"),), (), id="windowsize-65536"),
         pytest.param((("multicast", ""), ("rollover", "0")), (), id="unknown"),
@@ -59,7 +59,7 @@ def test_negotiates(requested: Options, accepted: Options) -> None:
 
 def test_terms_follow_what_was_accepted() -> None:
     terms = negotiate((("blksize", "9000"), ("windowsize", "99"), ("timeout", "5")), LIMITS, SIZE)
-    assert (terms.block_size, terms.window_size, terms.timeout_s) == (1468, 32, 5)
+    assert (terms.block_size, terms.window_size, terms.timeout_s) == (1468, 64, 5)
 
 
 def test_defaults_are_those_of_rfc_1350() -> None:

@@ -81,7 +81,7 @@ def test_block_numbers_roll_over(folder: Path) -> None:
     numbers = [int.from_bytes(packet[2:4], "big") for packet in packets_of(chunk)]
     assert numbers == [block & 0xFFFF for block in range(65_530, 65_550)]
     usual = [block for block in range(65_530, 65_549) if block % MEASURED_EVERY]
-    heads = [chunk.acks[block - 65_530] for block in usual]
+    heads = [chunk.steps_of(1).acks[block - 65_530] for block in usual]
     assert heads == [ACK_HEADS[block & 0xFFFF] for block in usual]
 
 
@@ -91,9 +91,9 @@ def test_what_needs_a_closer_look_is_never_usual(folder: Path) -> None:
     last = pack(source, 512, CHUNK_BLOCKS + 1, CHUNK_BLOCKS)
     assert first is not None
     assert last is not None
-    odd = [block for block, ack in enumerate(first.acks, 1) if ack == NEVER]
+    odd = [block for block, ack in enumerate(first.steps_of(1).acks, 1) if ack == NEVER]
     assert odd == [MEASURED_EVERY, CHUNK_BLOCKS]
-    odd = [block for block, ack in enumerate(last.acks, last.first) if ack == NEVER]
+    odd = [block for block, ack in enumerate(last.steps_of(1).acks, last.first) if ack == NEVER]
     assert odd == [3 * MEASURED_EVERY, 100, 101]
 
 

@@ -14,7 +14,7 @@ from services.tftp.batches import socket_address
 from services.tftp.digest import TransferSubject
 from services.tftp.options import Limits, negotiate
 from services.tftp.order import Order
-from services.tftp.outbox import MOST_BYTES, MOST_SEGMENTS
+from services.tftp.packed import MOST_BYTES, MOST_SEGMENTS
 from services.tftp.packet import Ack, Data, Error, OptionAck, parse
 from services.tftp.run import Run
 from tests.tftp.memory_wire import MemoryEngine, memory_engine
