@@ -206,7 +206,7 @@ class ContentStore:
             raise
         key = _key(status)
         file = self._files.get(key)
-        if file is None:
+        if file is None or file.has_changed:
             file = self._files[key] = _SharedFile(descriptor, status)
         else:
             os.close(descriptor)

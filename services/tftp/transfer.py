@@ -33,7 +33,7 @@ RESTARTED_AFTER = 1.0
 UNKNOWN_ROUND_TRIP = 0.02
 """Assumed where an ACK's age matters before a round trip was measured."""
 
-UNSETTLED_ROUND_TRIPS = 4
+UNSETTLED_ROUND_TRIPS = 2
 MEASURED_EVERY = 32
 """So many round trips are measured at first, after a repeat and after a slow one; then those of
 windows that end at a multiple of so many blocks: thousands a second tell no more."""

@@ -194,3 +194,33 @@ def test_a_file_that_is_not_there(store: ContentStore) -> None:
     assert not store.has(content)
     with pytest.raises(FileNotFoundError):
         store.open(content)
+
+
+def test_a_file_that_changed_and_changed_back_is_opened_anew(
+    store: ContentStore, tmp_path: Path
+) -> None:
+    file = tmp_path / "kernel"
+    file.write_bytes(b"x" * 100)
+    os.utime(file, (5, 5))
+    content = slice_of(file)
+    first = store.open(content)
+    file.write_bytes(b"y" * 100)
+    assert store.look()
+    os.utime(file, (5, 5))
+    second = store.open(content)
+    assert second.read_at(0, 100) == b"y" * 100
+    second.close()
+    first.close()
+    assert not store.look()
+
+
+def test_one_changed_file_among_many_is_seen(store: ContentStore, tmp_path: Path) -> None:
+    for number in range(50):
+        (tmp_path / f"{number}").write_bytes(b"x")
+    sources = [store.open(slice_of(tmp_path / f"{number}")) for number in range(50)]
+    assert not store.look()
+    (tmp_path / "7").write_bytes(b"xx")
+    assert store.look()
+    for source in sources:
+        source.close()
+    assert not store.look()
