@@ -1,5 +1,6 @@
 """What names lead to is remembered as long as it is so."""
 
+import time
 from ipaddress import IPv4Address
 
 import pytest
@@ -63,7 +64,7 @@ def test_what_an_older_snapshot_had_is_not_remembered_for_ever(
     assert slice_path(desk.resolve(LOADER, facts())) == "test.efi"
     held._previous.clear()
     assert slice_path(desk.resolve(LOADER, facts())) == "test.efi"
-    now = lookups.monotonic()
+    now = time.monotonic()
     monkeypatch.setattr(lookups, "monotonic", lambda: now + REMEMBERED_SECONDS + 1)
     assert isinstance(desk.resolve(LOADER, facts()), NotFound)
 
