@@ -50,7 +50,7 @@ def one_line(cell: Cell, loads: Round) -> str:
     """What is printed while it runs."""
     parts = [f"{cell.name:14}"]
     for server, load in loads.items():
-        bad = f" ({load.count(Outcome.FAILED)} failed)" if cell.failed(load) else ""
+        bad = f" ({cell.failed(load)} failed)" if cell.failed(load) else ""
         died = " (died)" if load.died else ""
         parts.append(f"{server} {_value(cell, load)}{bad}{died}")
     return "  ".join(parts)
