@@ -23,7 +23,7 @@ SLOT_BYTES = 128
 _HALF = 32 if sys.byteorder == "big" and WORD == 8 else 0
 _ADDRESS_LENGTH = ADDRESS_BYTES << _HALF
 FOUR_BYTES = 4 << _HALF
-"""The length of an ACK, as `Inbound.length_words` has it."""
+"""The length of an ACK in a header."""
 _ADDRESS = struct.Struct("=H2s4s8x")
 _VECTOR = struct.Struct("@PN")
 
@@ -79,28 +79,41 @@ class Inbound:
             header[NAME_LENGTH] = _ADDRESS_LENGTH
             header[VECTOR] = vectors + index * VECTOR_BYTES
             header[VECTORS] = 1
-        self.key_words = memoryview(self._names).cast("Q")[:: ADDRESS_BYTES // 8]
-        self.head_words = memoryview(self._slots).cast("I")[:: SLOT_BYTES // 4]
-        self.length_words = words[LENGTH::HEADER_WORDS]
+        self._keys = [struct.Struct("=" + "Q8x" * count) for count in range(size + 1)]
+        self._heads = [
+            struct.Struct("=" + f"I{SLOT_BYTES - 4}x" * count) for count in range(size + 1)
+        ]
+        self._lengths = words[LENGTH::HEADER_WORDS]
+        self.key_words = memoryview(self._names).cast("Q")
+        self.head_words = memoryview(self._slots).cast("I")
+        """Of the first datagram: what `keys` and `heads` begin with."""
 
-    def keys(self, count: int) -> list[int]:
+    def keys(self, count: int) -> tuple[int, ...]:
         """Name the senders of the first `count` datagrams."""
-        return self.key_words[:count].tolist()
+        return self._keys[count].unpack_from(self._names)
 
-    def heads(self, count: int) -> list[int]:
-        """Give the first four bytes of each as a number (`ack_heads`); 0: it is shorter."""
-        heads = self.head_words[:count].tolist()
-        lengths = self.length_words[:count].tolist()
+    def heads(self, count: int) -> tuple[int, ...]:
+        """Give the first four bytes of each as a number (`ACK_HEADS`); 0: it is shorter."""
+        heads = self._heads[count].unpack_from(self._slots)
+        lengths = self._lengths[:count].tolist()
         if lengths.count(FOUR_BYTES) != count:
-            heads = [
+            heads = tuple(
                 head if length >> _HALF >= 4 else 0
                 for head, length in zip(heads, lengths, strict=True)
-            ]
+            )
         return heads
+
+    def length(self, index: int) -> int:
+        """How long a datagram was."""
+        return self._lengths[index] >> _HALF
+
+    def received_one(self, length: int) -> None:
+        """Note the length of the first datagram, which came by itself."""
+        self._lengths[0] = length << _HALF
 
     def datagram(self, index: int) -> bytes:
         """Copy what was kept of one datagram."""
-        length = min(self.length_words[index] >> _HALF, SLOT_BYTES)
+        length = min(self.length(index), SLOT_BYTES)
         return bytes(self._slots[index * SLOT_BYTES : index * SLOT_BYTES + length])
 
 

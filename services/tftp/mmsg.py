@@ -1,31 +1,50 @@
-"""recvmmsg(2) and sendmmsg(2): many datagrams with one call of the kernel.
+"""System calls for datagrams: many at once, or one sent and the next one received.
 
-The headers are an array of `struct mmsghdr` in memory of ours (`batches`), given by its address.
-Both calls return how many datagrams were moved, or a negated errno.
+Headers are `struct mmsghdr` in memory of ours (`batches`), given by their addresses.
 """
 
 import ctypes
 import importlib
+import socket
 from collections.abc import Callable
 from typing import Protocol
 
 
 class Call(Protocol):
-    """`recvmmsg` or `sendmmsg` without a timeout."""
+    """recvmmsg(2) or sendmmsg(2) without a timeout."""
 
     def __call__(self, descriptor: int, headers: int, count: int, flags: int, /) -> int:
-        """Move up to `count` datagrams."""
+        """Move up to `count` datagrams; gives how many, or a negated errno."""
 
 
-def _compiled() -> tuple[Call, Call]:
+class Exchange(Protocol):
+    """sendmsg(2), then recvmsg(2)."""
+
+    def __call__(self, descriptor: int, sent: int, received: int, /) -> int:
+        """Send without waiting and wait for an answer; gives its length.
+
+        Or a negated errno, below -NOT_SENT when it is that of sending.
+        """
+
+
+NOT_SENT = 65536
+
+Calls = tuple[Call, Call, Exchange]
+
+
+def _compiled() -> Calls:
     lib = importlib.import_module("services.tftp._mmsg").lib
-    return lib.receive_many, lib.send_many
+    return lib.receive_many, lib.send_many, lib.exchange
 
 
-def through_ctypes() -> tuple[Call, Call]:
-    """Make both calls where nothing could be compiled."""
+def through_ctypes() -> Calls:
+    """Make the calls where nothing could be compiled."""
     libc = ctypes.CDLL(None, use_errno=True)
     receive, send = libc.recvmmsg, libc.sendmmsg
+    receive_one, send_one = libc.recvmsg, libc.sendmsg
+    for one in (receive_one, send_one):
+        one.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
+        one.restype = ctypes.c_ssize_t
     head = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
     receive.argtypes, send.argtypes = (*head, ctypes.c_void_p), head
     get_errno: Callable[[], int] = ctypes.get_errno
@@ -38,12 +57,18 @@ def through_ctypes() -> tuple[Call, Call]:
         sent: int = send(descriptor, headers, count, flags)
         return sent if sent >= 0 else -get_errno()
 
-    return receive_many, send_many
+    def exchange(descriptor: int, sent: int, received: int, /) -> int:
+        if send_one(descriptor, sent, socket.MSG_DONTWAIT) < 0:
+            return -NOT_SENT - get_errno()
+        length: int = receive_one(descriptor, received, 0)
+        return length if length >= 0 else -get_errno()
+
+    return receive_many, send_many, exchange
 
 
 try:
-    receive_many, send_many = _compiled()
+    receive_many, send_many, exchange = _compiled()
     IS_COMPILED = True
 except ImportError:
-    receive_many, send_many = through_ctypes()
+    receive_many, send_many, exchange = through_ctypes()
     IS_COMPILED = False

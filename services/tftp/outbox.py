@@ -85,15 +85,6 @@ class Outbox:
             self._send(lane, pending)
         self._held.clear()
 
-    def aim_at(self, run: Run) -> tuple[memoryview, int]:
-        """Lay out a message for one client.
-
-        Gives where the place of its packet is to be written, and the address of the header.
-        """
-        headers = run.batch.headers
-        headers.put([run.name_address], [0])
-        return headers.vectors, headers.address
-
     def resume(self, lane: Lane) -> None:
         """Send what waited for room, as far as there is some."""
         waited = list(lane.backlog)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from services.tftp import mmsg
-from services.tftp.batches import FOUR_BYTES, Inbound
+from services.tftp.batches import Inbound
 from services.tftp.content import ContentStore
 from services.tftp.lane import Lane
 from services.tftp.outbox import Outbox
@@ -21,9 +21,6 @@ BATCH = 128
 NUMBERS = range(BATCH)
 TURN_SECONDS = 0.002
 WAIT_MS = 1
-
-MSG_WAITFORONE = 0x10000
-"""Wait for a datagram, then take what is there (linux/socket.h)."""
 
 Closely = Callable[[Lane, Run | None, int, bytes, float], None]
 
@@ -79,47 +76,47 @@ class Turns:
                 [lane] = self._lanes.values()
                 run = next(iter(lane.runs.values())) if len(lane.runs) == 1 else None
                 if run is not None and run.is_ahead:
-                    taken = self._talk_to_one(lane, run, turn_ends)
-                else:
-                    taken = self._receive(lane)
+                    if not self._talk_to_one(lane, run, turn_ends):
+                        return
+                    continue
+                taken = self._receive(lane)
             if not taken:
                 taken = self._receive_from_all(WAIT_MS)
             if not taken or monotonic() >= turn_ends:
                 return
         self._receive_from_all(0)
 
-    def _talk_to_one(self, lane: Lane, run: Run, turn_ends: float) -> int:
-        """Talk to a lane's only client, until it says something unusual.
+    def _talk_to_one(self, lane: Lane, run: Run, turn_ends: float) -> bool:
+        """Talk to a lane's only client, until it says something unusual; False: it is silent.
 
-        A batch of one costs more than its packet: this is `_take` without batches.
+        A batch of one costs more than its packet: this is `_take` without batches, and little else
+        is left of it than system calls. A turn is short: no ACK in it is too slow to be usual.
         """
-        inbound, contents = self._inbound, self._contents
-        keys, heads, lengths = inbound.key_words, inbound.head_words, inbound.length_words
-        vectors, to_send = self._outbox.aim_at(run)
-        receive_many, send_many = mmsg.receive_many, mmsg.send_many
-        descriptor, arrived = lane.descriptor, inbound.address
-        while True:
-            taken = receive_many(descriptor, arrived, BATCH, MSG_WAITFORONE)
+        inbound, headers = self._inbound, run.batch.headers
+        descriptor, received, sent = lane.descriptor, inbound.address, headers.address
+        if mmsg.receive_many(descriptor, received, 1, socket.MSG_DONTWAIT) != 1:
+            return False
+        headers.put([run.name_address], [0])
+        keys, heads, to_send = inbound.key_words, inbound.head_words, headers.vectors
+        key, acks, vectors = run.key, run.acks, run.vectors
+        index, expected, moment = run.index, run.expected, run.moment
+        exchange, length, now = mmsg.exchange, inbound.length(0), monotonic()
+        ends = min(turn_ends, self._contents.next_look, moment + run.patience)
+        while length == 4 and heads[0] == expected and keys[0] == key and now < ends:
+            moment = now
+            index += 1
+            expected = acks[index]
+            to_send[0] = vectors[index]
+            length = exchange(descriptor, sent, received)
             now = monotonic()
-            if (
-                taken != 1
-                or heads[0] != run.expected
-                or keys[0] != run.key
-                or lengths[0] != FOUR_BYTES
-                or now - run.moment > run.patience
-                or now >= contents.next_look
-            ):
-                return self._take(lane, taken, now)
-            run.moment = now
-            run.index = index = run.index + 1
-            run.expected = run.acks[index]
-            vectors[0] = run.vectors[index]
-            sent = send_many(descriptor, to_send, 1, socket.MSG_DONTWAIT)
-            if sent != 1:
-                self._outbox.unsent(lane, run, -sent)
-                return 1
-            if now >= turn_ends:
-                return 1
+        run.moment, run.index, run.expected = moment, index, expected
+        if length <= -mmsg.NOT_SENT:
+            self._outbox.unsent(lane, run, -mmsg.NOT_SENT - length)
+        elif length >= 0:
+            inbound.received_one(length)
+            self._take(lane, 1, now)
+            return now < turn_ends
+        return False
 
     def _receive_from_all(self, wait_ms: int) -> int:
         """Take a batch of each lane; 0 when there was none, or a request arrived."""

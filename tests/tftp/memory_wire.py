@@ -53,6 +53,7 @@ class MemoryWire:
         with (
             patch.object(mmsg, "receive_many", self._receive_many),
             patch.object(mmsg, "send_many", self._send_many),
+            patch.object(mmsg, "exchange", self._exchange),
             patch.object(traffic, "monotonic", lambda: self.now),
             patch.object(turns, "monotonic", lambda: self.now),
             patch.object(lane.Lane, "send", self._send),
@@ -77,7 +78,7 @@ class MemoryWire:
             inbound._names[index * ADDRESS_BYTES : (index + 1) * ADDRESS_BYTES] = name
             kept = datagram[:SLOT_BYTES]
             inbound._slots[index * SLOT_BYTES : index * SLOT_BYTES + len(kept)] = kept
-            inbound.length_words[index] = len(datagram)
+            inbound._lengths[index] = len(datagram)
         return len(self._arrived)
 
     def _send_many(self, _: int, headers: int, count: int, __: int, /) -> int:
@@ -91,6 +92,10 @@ class MemoryWire:
         for index in range(count):
             self._take(_words(headers + index * HEADER_WORDS * WORD, HEADER_WORDS))
         return count
+
+    def _exchange(self, descriptor: int, sent: int, _: int, /) -> int:
+        moved = self._send_many(descriptor, sent, 1, 0)
+        return -errno.EAGAIN if moved == 1 else moved - mmsg.NOT_SENT
 
     def _take(self, header: tuple[int, ...]) -> None:
         peer = peer_of(peer_key(ctypes.string_at(header[NAME], ADDRESS_BYTES)))
