@@ -279,7 +279,7 @@ int main(int argc, char **argv)
     if (!(results = fopen(argv[11], "wb")) || !(clients = calloc(count, sizeof *clients)))
         fail("results");
     int poll = epoll_create1(0);
-    open_sockets(poll, 4 + (block_size > 512 ? block_size : 512) + 1);
+    open_sockets(poll);
     prepare_out();
     srandom(1);
     tell_time();

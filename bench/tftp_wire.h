@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <time.h>
 
 enum { BATCH = 64, SOCKETS = 8, FIRST_PORT = 2070, ROUNDS = 4, CONTROL = 64, SHORT = 32 };
+enum { INBOUND = 16, ROOM = 65536 };
 
 static struct in_addr server;
 static int sockets[SOCKETS];
@@ -102,41 +104,59 @@ static void send_now(int from, struct in_addr address, uint16_t port, void *pack
     sendmsg(sockets[from], &h, 0);
 }
 
-static uint8_t (*packets)[];
-static uint8_t controls[BATCH][CONTROL] __attribute__((aligned(8)));
-static struct mmsghdr messages[BATCH];
-static struct iovec parts[BATCH];
-static struct sockaddr_in sources[BATCH];
+static uint8_t packets[INBOUND][ROOM];
+static uint8_t controls[INBOUND][CONTROL] __attribute__((aligned(8)));
+static struct mmsghdr messages[INBOUND];
+static struct iovec parts[INBOUND];
+static struct sockaddr_in sources[INBOUND];
 
 typedef void taker(int from, struct in_addr to, in_port_t port, const uint8_t *packet, size_t length);
+
+/* Take the packets of one message: UDP_GRO says how long each of them is. */
+static void take_message(int from, struct mmsghdr *message, taker *take)
+{
+    struct msghdr *h = &message->msg_hdr;
+    struct in_addr to = {0};
+    size_t length = message->msg_len, each = length;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+        struct in_pktinfo info;
+        int segment;
+        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+            memcpy(&info, CMSG_DATA(c), sizeof info);
+            to = info.ipi_addr;
+        } else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+            memcpy(&segment, CMSG_DATA(c), sizeof segment);
+            each = segment;
+        }
+    }
+    const uint8_t *packet = h->msg_iov->iov_base;
+    in_port_t port = ((struct sockaddr_in *)h->msg_name)->sin_port;
+    for (; length > each; length -= each, packet += each)
+        take(from, to, port, packet, each);
+    take(from, to, port, packet, length);
+}
 
 /* Take what has arrived on a socket, and send what it is answered with. */
 static void receive(int from, taker *take)
 {
     for (int round = 0; round < ROUNDS; round++) {
-        for (int i = 0; i < BATCH; i++) {
+        for (int i = 0; i < INBOUND; i++) {
             messages[i].msg_hdr.msg_namelen = sizeof sources[i];
             messages[i].msg_hdr.msg_controllen = CONTROL;
         }
-        int n = recvmmsg(sockets[from], messages, BATCH, MSG_DONTWAIT, NULL);
+        int n = recvmmsg(sockets[from], messages, INBOUND, MSG_DONTWAIT, NULL);
         tell_time();
-        for (int i = 0; i < n; i++) {
-            struct cmsghdr *c = CMSG_FIRSTHDR(&messages[i].msg_hdr);
-            struct in_pktinfo info;
-            if (!c || c->cmsg_type != IP_PKTINFO)
-                continue;
-            memcpy(&info, CMSG_DATA(c), sizeof info);
-            take(from, info.ipi_addr, sources[i].sin_port, parts[i].iov_base,
-                messages[i].msg_len);
-        }
+        for (int i = 0; i < n; i++)
+            take_message(from, &messages[i], take);
         flush();
-        if (n < BATCH)
+        if (n < INBOUND)
             return;
     }
 }
 
-/* Open the sockets, with buffers for packets of `room` bytes. */
-static void open_sockets(int poll, size_t room)
+/* Open the sockets. What a server hands over as one message arrives as one: cutting it up would
+ * cost the server's processor time that on a network is the machine's. */
+static void open_sockets(int poll)
 {
     int one = 1, size = 64 << 20;
     for (int i = 0; i < SOCKETS; i++) {
@@ -144,17 +164,15 @@ static void open_sockets(int poll, size_t room)
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
         int s = sockets[i] = socket(AF_INET, SOCK_DGRAM, 0);
         if (s < 0 || setsockopt(s, IPPROTO_IP, IP_PKTINFO, &one, sizeof one)
+            || setsockopt(s, SOL_UDP, UDP_GRO, &one, sizeof one)
             || setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size)
             || setsockopt(s, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size)
             || bind(s, (struct sockaddr *)&at, sizeof at)
             || epoll_ctl(poll, EPOLL_CTL_ADD, s, &event))
             fail("socket");
     }
-    packets = calloc(BATCH, room);
-    if (!packets)
-        fail("memory");
-    for (int i = 0; i < BATCH; i++) {
-        parts[i] = (struct iovec){(uint8_t *)packets + i * room, room};
+    for (int i = 0; i < INBOUND; i++) {
+        parts[i] = (struct iovec){packets[i], ROOM};
         messages[i].msg_hdr = (struct msghdr){.msg_name = &sources[i], .msg_iov = &parts[i],
             .msg_iovlen = 1, .msg_control = controls[i]};
     }

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import struct
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
@@ -25,11 +26,10 @@ LOOPBACK = IPv4Address("127.0.0.1")
 BOTH = pytest.mark.parametrize(
     "calls",
     [
-        pytest.param((mmsg.receive_many, mmsg.send_many), id="compiled"),
+        pytest.param((mmsg.receive_many, mmsg.send_many, mmsg.exchange), id="compiled"),
         pytest.param(mmsg.through_ctypes(), id="ctypes"),
     ],
 )
-Calls = tuple[mmsg.Call, mmsg.Call]
 
 
 @pytest.fixture
@@ -58,9 +58,9 @@ def test_peers_have_numbers() -> None:
 
 @BOTH
 def test_a_batch_is_taken_with_its_senders(
-    calls: Calls, server: socket.socket, client: socket.socket
+    calls: mmsg.Calls, server: socket.socket, client: socket.socket
 ) -> None:
-    receive_many, _ = calls
+    receive_many, _, _ = calls
     sent = [Ack(7).to_bytes(), b"\0\4\1\0padding", b"\0\4", b"\0\5\0\0" + b"x" * 500, b""]
     for datagram in sent:
         client.sendto(datagram, server.getsockname())
@@ -68,19 +68,19 @@ def test_a_batch_is_taken_with_its_senders(
     assert receive_many(server.fileno(), inbound.address, 8, socket.MSG_DONTWAIT) == len(sent)
     assert set(map(peer_of, inbound.keys(len(sent)))) == {client.getsockname()}
     heads = inbound.heads(len(sent))
-    assert heads[:2] == [ACK_HEADS[7], ACK_HEADS[256]]
+    assert heads[:2] == (ACK_HEADS[7], ACK_HEADS[256])
     assert heads[2] == heads[4] == 0
     assert heads[3] not in {0, ACK_HEADS[0]}
     assert [inbound.datagram(index) for index in range(5)] == [d[:128] for d in sent]
     # The next batch is not what is left of this one.
     client.sendto(b"\0\4", server.getsockname())
     assert receive_many(server.fileno(), inbound.address, 8, socket.MSG_DONTWAIT) == 1
-    assert inbound.heads(1) == [0]
+    assert inbound.heads(1) == (0,)
 
 
 @BOTH
-def test_nothing_to_take_is_an_error_number(calls: Calls, server: socket.socket) -> None:
-    receive_many, _ = calls
+def test_nothing_to_take_is_an_error_number(calls: mmsg.Calls, server: socket.socket) -> None:
+    receive_many, _, _ = calls
     inbound = Inbound(2)
     taken = receive_many(server.fileno(), inbound.address, 2, socket.MSG_DONTWAIT)
     assert taken == -errno.EAGAIN
@@ -88,9 +88,9 @@ def test_nothing_to_take_is_an_error_number(calls: Calls, server: socket.socket)
 
 @BOTH
 def test_packets_and_windows_are_sent_from_where_they_lie(
-    calls: Calls, server: socket.socket, client: socket.socket
+    calls: mmsg.Calls, server: socket.socket, client: socket.socket
 ) -> None:
-    _, send_many = calls
+    _, send_many, _ = calls
     name = socket_address(LOOPBACK, client.getsockname()[1])
     packets = bytearray(b"aaabbbcc")
     table = pack_vectors(address_of(packets), [3, 3, 2], 3)
@@ -111,11 +111,34 @@ def test_packets_and_windows_are_sent_from_where_they_lie(
 
 
 @BOTH
-def test_a_failure_is_an_error_number(calls: Calls, server: socket.socket) -> None:
-    _, send_many = calls
+def test_a_failure_is_an_error_number(calls: mmsg.Calls, server: socket.socket) -> None:
+    _, send_many, _ = calls
     name = socket_address(LOOPBACK, 0)
     packet = bytearray(b"x")
     table = pack_vectors(address_of(packet), [1], 1)
     outbound = Outbound(1)
     outbound.put([address_of(name)], [address_of(table)])
     assert send_many(server.fileno(), outbound.address, 1, 0) < 0
+
+
+@BOTH
+def test_a_packet_is_exchanged_for_the_answer_to_it(
+    calls: mmsg.Calls, server: socket.socket, client: socket.socket
+) -> None:
+    _, _, exchange = calls
+    name = socket_address(LOOPBACK, client.getsockname()[1])
+    packet = bytearray(b"block")
+    table = pack_vectors(address_of(packet), [len(packet)], len(packet))
+    inbound, outbound = Inbound(1), Outbound(1)
+    outbound.put([address_of(name)], [address_of(table)])
+    client.sendto(Ack(7).to_bytes(), server.getsockname())
+    length = exchange(server.fileno(), outbound.address, inbound.address)
+    inbound.received_one(length)
+    assert (length, inbound.heads(1)) == (4, (ACK_HEADS[7],))
+    assert inbound.keys(1) == (peer_key(name),)
+    assert client.recv(10) == b"block"
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, 1000))
+    assert exchange(server.fileno(), outbound.address, inbound.address) == -errno.EAGAIN
+    outbound.put([address_of(socket_address(LOOPBACK, 0))], [address_of(table)])
+    failure = exchange(server.fileno(), outbound.address, inbound.address)
+    assert failure == -mmsg.NOT_SENT - errno.EINVAL
