@@ -5,10 +5,10 @@ Without a C compiler or Python's headers the package is built all the same, with
 
 import runpy
 
-from setuptools import setup
+from setuptools import Extension, setup
 
 
-def make_mmsg():
+def make_mmsg() -> list[Extension]:
     """Make the extension of services/tftp/mmsg_build.py, or none."""
     try:
         builder = runpy.run_path("services/tftp/mmsg_build.py")["ffi"]

@@ -84,9 +84,6 @@ class Inbound:
             struct.Struct("=" + f"I{SLOT_BYTES - 4}x" * count) for count in range(size + 1)
         ]
         self._lengths = words[LENGTH::HEADER_WORDS]
-        self.key_words = memoryview(self._names).cast("Q")
-        self.head_words = memoryview(self._slots).cast("I")
-        """Of the first datagram: what `keys` and `heads` begin with."""
 
     def keys(self, count: int) -> tuple[int, ...]:
         """Name the senders of the first `count` datagrams."""
@@ -106,10 +103,6 @@ class Inbound:
     def length(self, index: int) -> int:
         """How long a datagram was."""
         return self._lengths[index] >> _HALF
-
-    def received_one(self, length: int) -> None:
-        """Note the length of the first datagram, which came by itself."""
-        self._lengths[0] = length << _HALF
 
     def datagram(self, index: int) -> bytes:
         """Copy what was kept of one datagram."""

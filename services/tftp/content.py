@@ -19,7 +19,7 @@ from services.tftp.source import BlockSource
 CHECK_EVERY = 1 << 20
 """Bytes between two looks at whether the file is still the same."""
 
-LOOK_SECONDS = 0.0001
+LOOK_SECONDS = 0.005
 """Files that are being sent are looked at this often: every few blocks of the fastest transfer."""
 
 REST_NS = 2_000_000_000

@@ -6,8 +6,20 @@ Headers are `struct mmsghdr` in memory of ours (`batches`), given by their addre
 import ctypes
 import importlib
 import socket
+import struct
+import sys
 from collections.abc import Callable
 from typing import Protocol
+
+from services.tftp.batches import (
+    ADDRESS_BYTES,
+    FOUR_BYTES,
+    HEADER_WORDS,
+    LENGTH,
+    NAME,
+    VECTOR,
+    WORD,
+)
 
 
 class Call(Protocol):
@@ -21,13 +33,15 @@ class Exchange(Protocol):
     """sendmsg(2), then recvmsg(2)."""
 
     def __call__(self, descriptor: int, sent: int, received: int, /) -> int:
-        """Send without waiting and wait for an answer; gives its length.
+        """Send without waiting and wait for a datagram; gives it as a number (`Inbound.heads`).
 
-        Or a negated errno, below -NOT_SENT when it is that of sending.
+        OTHER when it has not four bytes or is from another peer. Or a negated errno, below
+        -NOT_SENT when it is that of sending.
         """
 
 
 NOT_SENT = 65536
+OTHER = 1 << 32
 
 Calls = tuple[Call, Call, Exchange]
 
@@ -41,10 +55,6 @@ def through_ctypes() -> Calls:
     """Make the calls where nothing could be compiled."""
     libc = ctypes.CDLL(None, use_errno=True)
     receive, send = libc.recvmmsg, libc.sendmmsg
-    receive_one, send_one = libc.recvmsg, libc.sendmsg
-    for one in (receive_one, send_one):
-        one.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
-        one.restype = ctypes.c_ssize_t
     head = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
     receive.argtypes, send.argtypes = (*head, ctypes.c_void_p), head
     get_errno: Callable[[], int] = ctypes.get_errno
@@ -58,10 +68,21 @@ def through_ctypes() -> Calls:
         return sent if sent >= 0 else -get_errno()
 
     def exchange(descriptor: int, sent: int, received: int, /) -> int:
-        if send_one(descriptor, sent, socket.MSG_DONTWAIT) < 0:
-            return -NOT_SENT - get_errno()
-        length: int = receive_one(descriptor, received, 0)
-        return length if length >= 0 else -get_errno()
+        moved = send_many(descriptor, sent, 1, socket.MSG_DONTWAIT)
+        if moved < 0:
+            return moved - NOT_SENT
+        taken = receive_many(descriptor, received, 1, 0)
+        if taken < 0:
+            return taken
+        asked, answer = words_at(sent), words_at(received)
+        names = [ctypes.string_at(words[NAME], ADDRESS_BYTES) for words in (asked, answer)]
+        if answer[LENGTH] != FOUR_BYTES or names[0] != names[1]:
+            return OTHER
+        slot = ctypes.c_void_p.from_address(answer[VECTOR]).value
+        return int.from_bytes(ctypes.string_at(slot or 0, 4), sys.byteorder)
+
+    def words_at(header: int) -> tuple[int, ...]:
+        return struct.unpack(f"{HEADER_WORDS}L", ctypes.string_at(header, HEADER_WORDS * WORD))
 
     return receive_many, send_many, exchange
 

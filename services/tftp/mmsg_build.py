@@ -10,14 +10,16 @@ ffi.cdef(
     """
     int receive_many(int descriptor, uintptr_t headers, unsigned int count, int flags);
     int send_many(int descriptor, uintptr_t headers, unsigned int count, int flags);
-    int exchange(int descriptor, uintptr_t sent, uintptr_t received);
+    long long exchange(int descriptor, uintptr_t sent, uintptr_t received);
     """
 )
 ffi.set_source(
     "services.tftp._mmsg",
     """
     #include <errno.h>
+    #include <netinet/in.h>
     #include <stdint.h>
+    #include <string.h>
     #include <sys/socket.h>
 
     static int receive_many(int descriptor, uintptr_t headers, unsigned int count, int flags)
@@ -32,13 +34,20 @@ ffi.set_source(
         return sent < 0 ? -errno : sent;
     }
 
-    static int exchange(int descriptor, uintptr_t sent, uintptr_t received)
+    static long long exchange(int descriptor, uintptr_t sent, uintptr_t received)
     {
-        if (sendmsg(descriptor, (struct msghdr *)sent, MSG_DONTWAIT) < 0)
+        struct mmsghdr *out = (struct mmsghdr *)sent, *in = (struct mmsghdr *)received;
+        if (sendmsg(descriptor, &out->msg_hdr, MSG_DONTWAIT) < 0)
             return -NOT_SENT - errno;
-        int length = recvmsg(descriptor, (struct msghdr *)received, 0);
-        return length < 0 ? -errno : length;
+        int length = recvmsg(descriptor, &in->msg_hdr, 0);
+        if (length < 0)
+            return -errno;
+        in->msg_len = length;
+        uint32_t head = *(uint32_t *)in->msg_hdr.msg_iov->iov_base;
+        int is_other = length != sizeof head
+            || memcmp(in->msg_hdr.msg_name, out->msg_hdr.msg_name, sizeof(struct sockaddr_in));
+        return is_other ? OTHER : head;
     }
     """,
-    define_macros=[("_GNU_SOURCE", "1"), ("NOT_SENT", "65536")],
+    define_macros=[("_GNU_SOURCE", "1"), ("NOT_SENT", "65536"), ("OTHER", "(1LL << 32)")],
 )

@@ -75,6 +75,16 @@ class Outbox:
             self._pending.append(message)
         return True
 
+    def go_on(self, run: Run) -> bool:
+        """Go on to a run's next chunk; False: it is to be looked at closely."""
+        before = run.chunk
+        try:
+            is_there = run.go_on(self._cache)
+        except OSError:
+            return False
+        self._held.append(before)
+        return is_there
+
     def flush(self, lane: Lane) -> None:
         """Send everything; what the socket has no room for waits for it."""
         for batch in lane.batches.values():

@@ -16,7 +16,7 @@ HEADER = 4
 """Opcode and block number (RFC 1350 §5)."""
 
 CHUNK_BYTES = 48 * 1024
-CHUNK_BLOCKS = 2 * MEASURED_EVERY
+CHUNK_BLOCKS = 64
 CACHE_BYTES = 32 << 20
 
 MOST_SEGMENTS = 64
@@ -57,7 +57,7 @@ class Steps(NamedTuple):
     """The windows of one size in a chunk, one behind the other."""
 
     vectors: list[int]
-    """Where the vector of each window is."""
+    """Where the vector of each window is, and 0 behind them."""
     acks: list[int]
     """How the ACK of each window's end begins (`Inbound.heads`); NEVER where more is to be done
     than to send the next window."""
@@ -105,14 +105,16 @@ class Chunk(NamedTuple):
             else ACK_HEADS[end & 0xFFFF]
             for end in ends
         ]
-        acks[-1:] = [NEVER] if acks else []  # the next window is in another chunk
+        if acks and len(self.vectors) % window_size:
+            acks[-1] = NEVER  # the next window is in two chunks
         if window_size == 1:
-            return Steps(self.vectors, acks, self.table)
+            return Steps([*self.vectors, 0], acks, self.table)
         stride = window_size * self.stride
         lengths = [min(stride, len(self.packets) - index * stride) for index in range(count)]
         table = pack_vectors(self.start, lengths, stride)
         start = address_of(table) if count else 0
-        return Steps(list(range(start, start + len(table), VECTOR_BYTES)), acks, table)
+        vectors = [*range(start, start + len(table), VECTOR_BYTES), 0]
+        return Steps(vectors, acks, table)
 
 
 def blocks_per_chunk(block_size: int) -> int:

@@ -36,7 +36,6 @@ class Run:
         "name_address",
         "order",
         "packable",
-        "patience",
         "peer",
         "reported",
         "transfer",
@@ -66,7 +65,8 @@ class Run:
         self.expected = NEVER
         self.index = 0
         """Of the newest window in the chunk."""
-        self.moment = self.patience = 0.0
+        self.moment = 0.0
+        """When it was last acknowledged, while it is ahead."""
         self.armed = float("inf")
         """When it is looked at next."""
         self.is_waiting = False
@@ -95,8 +95,24 @@ class Run:
         self.index = number - 1
         self.expected = self.acks[self.index]
         self.moment = transfer.last_progress
-        self.patience = transfer.patience
         self.is_ahead = True
+
+    def go_on(self, cache: PacketCache) -> bool:
+        """Stand before the first window of the next chunk; False: it is to be looked at closely.
+
+        Raises OSError.
+        """
+        if self.chunk is None or self.packable is None:
+            return False
+        block = self.chunk.first + len(self.chunk.vectors)
+        chunk = cache.chunk(self.packable, self.order.terms.block_size, block)
+        if chunk is None:
+            return False
+        vectors, acks, _ = chunk.steps_of(self.window)
+        if not acks:
+            return False  # it ends there
+        self.chunk, self.vectors, self.acks, self.index = chunk, vectors, acks, -1
+        return True
 
     def sync(self) -> None:
         """Let the transfer be where its client's ACKs have come."""

@@ -34,9 +34,9 @@ UNKNOWN_ROUND_TRIP = 0.02
 """Assumed where an ACK's age matters before a round trip was measured."""
 
 UNSETTLED_ROUND_TRIPS = 2
-MEASURED_EVERY = 32
-"""So many round trips are measured at first, after a repeat and after a slow one; then those of
-windows that end at a multiple of so many blocks: thousands a second tell no more."""
+MEASURED_EVERY = 256
+"""So many round trips are measured at first and after a repeat; then those of windows that end at a
+multiple of so many blocks: thousands a second tell no more."""
 
 _ACK = Opcode.ACK.to_bytes(2, "big")
 
@@ -112,11 +112,6 @@ class ReadTransfer:
             and self._window_end - self._acknowledged == self._terms.window_size
             and not (self._unsettled or self._repeats)
         )
-
-    @property
-    def patience(self) -> float:
-        """A round trip that took longer than this many seconds is measured."""
-        return self._clock.interval / 2
 
     @property
     def newest_block(self) -> int:
@@ -261,14 +256,11 @@ class ReadTransfer:
             self._extend_window()
 
     def _measure(self, now: float) -> None:
-        seconds = now - self._window_sent
-        if seconds > self.patience:
-            self._unsettled = UNSETTLED_ROUND_TRIPS
         if self._unsettled:
             self._unsettled -= 1
         elif self._acknowledged % MEASURED_EVERY:
             return
-        self._clock.measured(seconds)
+        self._clock.measured(now - self._window_sent)
 
     def _receive_repeated_ack(self, now: float) -> None:
         """Treat the same ACK again as a lost first block of a window, or as nothing at all.

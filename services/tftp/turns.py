@@ -22,6 +22,9 @@ NUMBERS = range(BATCH)
 TURN_SECONDS = 0.002
 WAIT_MS = 1
 
+EXCHANGES = 8
+"""With one client, between two looks at the clock: each waits for a millisecond at most."""
+
 Closely = Callable[[Lane, Run | None, int, bytes, float], None]
 
 
@@ -90,33 +93,36 @@ class Turns:
         """Talk to a lane's only client, until it says something unusual; False: it is silent.
 
         A batch of one costs more than its packet: this is `_take` without batches, and little else
-        is left of it than system calls. A turn is short: no ACK in it is too slow to be usual.
+        is left of it than system calls.
         """
-        inbound, headers = self._inbound, run.batch.headers
+        inbound, headers, exchange = self._inbound, run.batch.headers, mmsg.exchange
         descriptor, received, sent = lane.descriptor, inbound.address, headers.address
         if mmsg.receive_many(descriptor, received, 1, socket.MSG_DONTWAIT) != 1:
             return False
-        headers.put([run.name_address], [0])
-        keys, heads, to_send = inbound.key_words, inbound.head_words, headers.vectors
-        key, acks, vectors = run.key, run.acks, run.vectors
-        index, expected, moment = run.index, run.expected, run.moment
-        exchange, length, now = mmsg.exchange, inbound.length(0), monotonic()
-        ends = min(turn_ends, self._contents.next_look, moment + run.patience)
-        while length == 4 and heads[0] == expected and keys[0] == key and now < ends:
-            moment = now
-            index += 1
-            expected = acks[index]
-            to_send[0] = vectors[index]
-            length = exchange(descriptor, sent, received)
-            now = monotonic()
-        run.moment, run.index, run.expected = moment, index, expected
-        if length <= -mmsg.NOT_SENT:
-            self._outbox.unsent(lane, run, -mmsg.NOT_SENT - length)
-        elif length >= 0:
-            inbound.received_one(length)
-            self._take(lane, 1, now)
-            return now < turn_ends
-        return False
+        now = monotonic()
+        self._look_at_files(now)
+        [key], [answer] = inbound.keys(1), inbound.heads(1)
+        if key == run.key and run.is_ahead:
+            headers.put([run.name_address], [0])
+            to_send, vectors, acks, index = headers.vectors, run.vectors, run.acks, run.index
+            while answer == acks[index] and now < turn_ends:
+                if not vectors[index + 1]:
+                    if not self._outbox.go_on(run):
+                        break
+                    vectors, acks, index = run.vectors, run.acks, run.index
+                for index in range(index + 1, min(index + 1 + EXCHANGES, len(acks))):
+                    to_send[0] = vectors[index]
+                    answer = exchange(descriptor, sent, received)
+                    if answer != acks[index]:
+                        break
+                run.index, run.expected = index, acks[index]
+                run.moment = now = monotonic()
+            if answer < 0:
+                if answer <= -mmsg.NOT_SENT:
+                    self._outbox.unsent(lane, run, -mmsg.NOT_SENT - answer)
+                return False
+        self._take(lane, 1, now)
+        return now < turn_ends
 
     def _receive_from_all(self, wait_ms: int) -> int:
         """Take a batch of each lane; 0 when there was none, or a request arrived."""
@@ -133,28 +139,39 @@ class Turns:
     def _receive(self, lane: Lane) -> int:
         arrived = self._inbound.address
         taken = mmsg.receive_many(lane.descriptor, arrived, BATCH, socket.MSG_DONTWAIT)
-        return self._take(lane, taken, monotonic())
-
-    def _take(self, lane: Lane, count: int, now: float) -> int:
-        """Answer the usual ACKs of a batch with the packets behind them; look at others closely."""
-        if count <= 0:
+        if taken <= 0:
             return 0
+        now = monotonic()
+        self._look_at_files(now)
+        self._take(lane, taken, now)
+        return taken
+
+    def _look_at_files(self, now: float) -> None:
         if now >= self._contents.next_look and self._contents.look():
             self._changed(now)
+
+    def _take(self, lane: Lane, count: int, now: float) -> None:
+        """Answer the usual ACKs of a batch with the packets behind them; look at others closely."""
         inbound, get = self._inbound, lane.runs.get
         others: list[tuple[Run | None, int, int]] = []
         for key, head, number in zip(inbound.keys(count), inbound.heads(count), NUMBERS):  # noqa: B905
             run = get(key)
-            if run is None or run.expected != head or now - run.moment > run.patience:
+            if run is None or run.expected != head:
                 others.append((run, key, number))
                 continue
-            run.moment = now
-            run.index = index = run.index + 1
+            index = run.index + 1
+            vector = run.vectors[index]
+            if not vector:
+                if not self._outbox.go_on(run):
+                    others.append((run, key, number))
+                    continue
+                index, vector = 0, run.vectors[0]
+            run.index = index
             run.expected = run.acks[index]
+            run.moment = now
             batch = run.batch
             batch.names.append(run.name_address)
-            batch.vectors.append(run.vectors[index])
+            batch.vectors.append(vector)
         for run, key, number in others:
             self._look_closely(lane, run, key, inbound.datagram(number), now)
         self._outbox.flush(lane)
-        return count

@@ -34,7 +34,7 @@ from services.tftp.traffic import Traffic
 
 
 class MemoryWire:
-    """Stands for recvmmsg, sendmmsg and the clock; `sent` is what went out to each peer."""
+    """Stands for the system calls and the clock; `sent` is what went out to each peer."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -64,22 +64,25 @@ class MemoryWire:
         """Let a batch of datagrams, each with its sender's address, arrive on a lane."""
         assert self.traffic is not None
         self._arrived = datagrams
-        [run, *others] = place.runs.values()
-        if run.is_ahead and not others:
-            self.traffic.turns._talk_to_one(place, run, self.now)
-        else:
-            self.traffic.turns._receive(place)
+        while self._arrived:
+            [run, *others] = place.runs.values() or [None]
+            if run is not None and run.is_ahead and not others:
+                self.traffic.turns._talk_to_one(place, run, float("inf"))
+            else:
+                self.traffic.turns._receive(place)
 
     def _receive_many(self, _: int, __: int, count: int, ___: int, /) -> int:
         assert self.traffic is not None
-        assert len(self._arrived) <= count
+        taken, self._arrived = self._arrived[:count], self._arrived[count:]
+        if not taken:
+            return -errno.EAGAIN
         inbound = self.traffic.turns._inbound
-        for index, (name, datagram) in enumerate(self._arrived):
+        for index, (name, datagram) in enumerate(taken):
             inbound._names[index * ADDRESS_BYTES : (index + 1) * ADDRESS_BYTES] = name
             kept = datagram[:SLOT_BYTES]
             inbound._slots[index * SLOT_BYTES : index * SLOT_BYTES + len(kept)] = kept
             inbound._lengths[index] = len(datagram)
-        return len(self._arrived)
+        return len(taken)
 
     def _send_many(self, _: int, headers: int, count: int, __: int, /) -> int:
         self.calls += 1
@@ -93,9 +96,15 @@ class MemoryWire:
             self._take(_words(headers + index * HEADER_WORDS * WORD, HEADER_WORDS))
         return count
 
-    def _exchange(self, descriptor: int, sent: int, _: int, /) -> int:
+    def _exchange(self, descriptor: int, sent: int, received: int, /) -> int:
+        assert self.traffic is not None
         moved = self._send_many(descriptor, sent, 1, 0)
-        return -errno.EAGAIN if moved == 1 else moved - mmsg.NOT_SENT
+        if moved < 0:
+            return moved - mmsg.NOT_SENT
+        if self._receive_many(descriptor, received, 1, 0) != 1:
+            return -errno.EAGAIN
+        inbound = self.traffic.turns._inbound
+        return inbound.heads(1)[0] if inbound.length(0) == 4 else mmsg.OTHER
 
     def _take(self, header: tuple[int, ...]) -> None:
         peer = peer_of(peer_key(ctypes.string_at(header[NAME], ADDRESS_BYTES)))

@@ -132,13 +132,20 @@ def test_a_packet_is_exchanged_for_the_answer_to_it(
     inbound, outbound = Inbound(1), Outbound(1)
     outbound.put([address_of(name)], [address_of(table)])
     client.sendto(Ack(7).to_bytes(), server.getsockname())
-    length = exchange(server.fileno(), outbound.address, inbound.address)
-    inbound.received_one(length)
-    assert (length, inbound.heads(1)) == (4, (ACK_HEADS[7],))
+    answer = exchange(server.fileno(), outbound.address, inbound.address)
+    assert inbound.heads(1) == (answer,) == (ACK_HEADS[7],)
     assert inbound.keys(1) == (peer_key(name),)
     assert client.recv(10) == b"block"
     server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, 1000))
     assert exchange(server.fileno(), outbound.address, inbound.address) == -errno.EAGAIN
-    outbound.put([address_of(socket_address(LOOPBACK, 0))], [address_of(table)])
+    client.sendto(b"\0\4\0\7+", server.getsockname())
+    assert exchange(server.fileno(), outbound.address, inbound.address) == mmsg.OTHER
+    assert inbound.datagram(0) == b"\0\4\0\7+"
+    with socket.socket(type=socket.SOCK_DGRAM) as stranger:
+        stranger.sendto(Ack(7).to_bytes(), server.getsockname())
+        assert exchange(server.fileno(), outbound.address, inbound.address) == mmsg.OTHER
+    assert inbound.keys(1) != (peer_key(name),)
+    nobody = socket_address(LOOPBACK, 0)
+    outbound.put([address_of(nobody)], [address_of(table)])
     failure = exchange(server.fileno(), outbound.address, inbound.address)
     assert failure == -mmsg.NOT_SENT - errno.EINVAL

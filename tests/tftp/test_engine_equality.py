@@ -210,7 +210,7 @@ class Simulation:
             assert mine.retransmits == plain.retransmits
             assert mine.bytes_delivered == plain.bytes_delivered
             assert (mine.started, mine.ended) == (plain.started, plain.ended)
-            assert mine.patience == plain.patience
+            assert mine._clock.interval == plain._clock.interval
             if side.client.is_done:
                 assert bytes(side.client.received) == CONTENT[number : number + side.plan.size]
 
