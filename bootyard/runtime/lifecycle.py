@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address
-from pathlib import Path
+from typing import Protocol
 
 from aiohttp import web
 
@@ -16,7 +16,7 @@ from bootyard.model.errors import SettingsInvalid
 from bootyard.model.events import BootEvent, OfferStage, Step
 from bootyard.model.loaders import OfferStrategy
 from bootyard.model.mac import PROBE_MAC, MACAddress
-from bootyard.model.snapshot import Root, builtin_snapshot
+from bootyard.model.snapshot import builtin_snapshot
 from bootyard.runtime import log as logging
 from bootyard.runtime.container import explain_nat, host_facts
 from bootyard.runtime.interfaces import explain_bind_error, served_interfaces
@@ -35,10 +35,17 @@ PORT_RETRY_SECONDS = 5.0
 LAST_EVENTS_SECONDS = 1.0
 
 
+class EventStore(Protocol):
+    """Where events go."""
+
+    def add_event(self, event: BootEvent) -> None:
+        """Queue an event; never waits."""
+
+
 class EventSender:
     """Makes boot events of one life of a service; health probes leave none."""
 
-    def __init__(self, service: str, store: Store) -> None:
+    def __init__(self, service: str, store: EventStore) -> None:
         self._service = service
         self._store = store
         self._run = secrets.token_hex(4)
@@ -111,15 +118,6 @@ class Service:
         self.events = EventSender(name, self.store)
         self.tasks = asyncio.TaskGroup()
         self.stopping = asyncio.Event()
-
-    def root_directory(self, root: Root) -> Path:
-        """Map a slice's root to this host's directory."""
-        return {
-            Root.IMAGES: self.settings.images_dir,
-            Root.LOADERS: self.settings.loaders_dir,
-            Root.PACKAGED: self.settings.packaged_loaders_dir,
-            Root.DERIVED: self.settings.state_dir / "derived",
-        }[root]
 
     async def serve_telemetry(self, port: int) -> None:
         """Serve `/metrics`, `/healthz` and `/readyz` on a port of their own until cancelled."""

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bootyard.model.errors import SettingsInvalid
+from bootyard.model.snapshot import Root
 
 PREFIX = "BOOTYARD_"
 
@@ -39,6 +40,8 @@ class Settings(BaseModel):
     dhcp_port: Port = 67
     pxe_port: Port = 4011
     tftp_port: Port = 69
+    tftp_workers: Annotated[int, Field(ge=0, le=16)] = 0
+    """Processes that serve TFTP; 0: one for each core, up to four."""
     tftp_single_port: bool = False
     """Answer from port 69 itself, for machines behind NAT."""
     http_port: Port = 8080
@@ -56,6 +59,15 @@ class Settings(BaseModel):
     def packaged_loaders_dir(self) -> Path:
         """Loaders from the distribution's packages, put there by `make setup`."""
         return Path(sys.prefix) / "share" / "bootyard" / "loaders"
+
+    def directory_of(self, root: Root) -> Path:
+        """Map a slice's root to this host's directory."""
+        return {
+            Root.IMAGES: self.images_dir,
+            Root.LOADERS: self.loaders_dir,
+            Root.PACKAGED: self.packaged_loaders_dir,
+            Root.DERIVED: self.state_dir / "derived",
+        }[root]
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> tuple[Settings, tuple[str, ...]]:

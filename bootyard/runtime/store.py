@@ -66,11 +66,15 @@ class Store:
         self._document_changed = asyncio.Event()
 
     def add_event(self, event: BootEvent) -> None:
-        """Queue an event for the stream; the oldest is dropped, and counted, when it is full."""
+        """Queue an event for the stream."""
+        self.add_document(encode(event))
+
+    def add_document(self, event: bytes) -> None:
+        """Queue an encoded event; the oldest is dropped, and counted, when the buffer is full."""
         if len(self._events) >= BUFFERED_EVENTS:
             self._events.popleft()
             self._health.events_dropped(1)
-        self._events.append(encode(event))
+        self._events.append(event)
         self._all_sent.clear()
         self._events_waiting.set()
 

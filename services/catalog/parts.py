@@ -98,7 +98,7 @@ def put_together(
         clients=Clients(journal.timeline.machine_at, _own_address(settings), neighbour),
         kernels=KernelsUnderWay(),
         metrics=HTTPMetrics(telemetry.registry),
-        root_directory=service.root_directory,
+        root_directory=service.settings.directory_of,
         admin_token=load_admin_token(service.state_dir / "admin-token", settings.admin_token),
     )
     return Parts(

@@ -10,6 +10,7 @@ from services.tftp.content import ContentStore
 from services.tftp.digest import TransferDigest, TransferSubject
 from services.tftp.lane import Lane
 from services.tftp.order import Order, Peer
+from services.tftp.packed import PacketCache
 from services.tftp.run import Run
 from services.tftp.traffic import Traffic
 
@@ -25,13 +26,14 @@ class Engine:
     def __init__(
         self,
         contents: ContentStore,
+        packets: PacketCache,
         finished: Callable[[TransferDigest], None],
         progressed: Callable[[TransferSubject, int, int], None],
         fault: Callable[[], None],
     ) -> None:
         self._finished = finished
         self._progressed = progressed
-        self._traffic = Traffic(contents, self._ended, fault)
+        self._traffic = Traffic(contents, packets, self._ended, fault)
         self._runs: dict[Peer, Run] = {}
         self._unproven: dict[Run, None] = {}
         self._superseded: tuple[Peer, Lane] | None = None

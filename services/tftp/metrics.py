@@ -73,11 +73,6 @@ class TFTPMetrics:
             buckets=(1e5, 3e5, 1e6, 3e6, 1e7, 2e7, 4e7, 8e7, 1.2e8, 2.5e8, 5e8, 1e9),
             registry=registry,
         )
-        self.missing_files = Gauge(
-            "bootyard_tftp_missing_files",
-            "Loaders of the snapshot that are not on this disk",
-            registry=registry,
-        )
         self._sent_bytes_of = {c: self._sent_bytes.labels(c) for c in FileClass}
         self._duration_of = {c: self._duration.labels(c) for c in FileClass}
         self._transfers_of = {

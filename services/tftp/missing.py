@@ -2,23 +2,30 @@
 
 import asyncio
 
+from prometheus_client import Gauge
+
 from bootyard.model.snapshot import Snapshot
 from bootyard.runtime.lifecycle import Service
 from services.tftp.content import ContentStore
-from services.tftp.metrics import TFTPMetrics
 
 CHECK_SECONDS = 30.0
 NAMED = 5
 
 
-async def watch_loaders(service: Service, contents: ContentStore, metrics: TFTPMetrics) -> None:
+async def watch_loaders(service: Service) -> None:
     """Look at every adopted snapshot, and again as long as files may come and go."""
+    contents = ContentStore(service.settings.directory_of)
+    count = Gauge(
+        "bootyard_tftp_missing_files",
+        "Loaders of the snapshot that are not on this disk",
+        registry=service.telemetry.registry,
+    )
     adopted = asyncio.Event()
     service.snapshots.on_adopt(lambda _: adopted.set())
     while True:
         adopted.clear()
         missing = await asyncio.to_thread(find_missing, service.snapshots.snapshot, contents)
-        metrics.missing_files.set(len(missing))
+        count.set(len(missing))
         service.telemetry.degraded("loaders", _describe(missing) if missing else None)
         try:
             async with asyncio.timeout(CHECK_SECONDS):

@@ -1,30 +1,22 @@
-"""The service: port 69, who is answered, and what runs beside the transfers."""
+"""Port 69: who is answered, and with what."""
 
 import asyncio
-import gc
-import resource
 import socket
-import struct
 from functools import lru_cache
-from ipaddress import IPv4Address
 
 from bootyard.model.errors import MalformedPacket, TFTPErrorCode
 from bootyard.model.snapshot import Snapshot
-from bootyard.runtime.interfaces import (
-    explain_bind_error,
-    missing_interfaces,
-    served_interfaces,
-)
-from bootyard.runtime.lifecycle import PORT_RETRY_SECONDS, Service, follow_snapshot
+from bootyard.runtime.interfaces import missing_interfaces, served_interfaces
 from bootyard.runtime.log import get_logger
 from services.tftp.admission import Admission, Arrival, served_networks
 from services.tftp.content import ContentStore
 from services.tftp.digest import TransferDigest
 from services.tftp.engine import Engine
+from services.tftp.host import Host
 from services.tftp.inbox import Inbox
 from services.tftp.metrics import RejectReason, TFTPMetrics
-from services.tftp.missing import watch_loaders
 from services.tftp.options import Limits
+from services.tftp.packed import CACHE_BYTES, PacketCache
 from services.tftp.packet import (
     MAX_REQUEST,
     Opcode,
@@ -34,6 +26,7 @@ from services.tftp.packet import (
     parse,
     printable,
 )
+from services.tftp.port import IP_PKTINFO, PKTINFO, ControlMessages, parse_arrival
 from services.tftp.report import Reporter
 from services.tftp.requests import Refused, RequestDesk
 from services.tftp.subnets import SubnetLimits
@@ -46,28 +39,17 @@ INTERFACES_SECONDS = 2.0
 DRAIN_SECONDS = 8.0
 """How long running transfers may go on at a stop: Docker kills after ten seconds."""
 
-RECEIVE_BUFFER = 1 << 20
-"""A rack that comes back after a power cut asks within one second."""
-
 DATAGRAMS_A_TURN = 256
 TURN_SECONDS = (0.003, 0.05)
 """Requests are served for as long as running transfers took since the last turn, within these: a
 thousand machines at once are all answered soon, and a flood does not stop the one that loads."""
-
-DESCRIPTORS = 4096
-
-COLLECT_AFTER = (10_000, 20, 20)
 
 WRITING = Refused(TFTPErrorCode.ACCESS_VIOLATION, "writing is refused", RejectReason.WRITE)
 
 _parse = lru_cache(maxsize=1024)(parse)
 """A rack of machines sends the same request, byte by byte."""
 
-ControlMessages = list[tuple[int, int, bytes]]
-
 _ACK, _ERROR = bytes((Opcode.ACK,)), bytes((Opcode.ERROR,))
-_PKTINFO = struct.Struct("=I4s4s")  # struct in_pktinfo, ip(7)
-_IP_PKTINFO = 8  # linux/in.h; the socket module names it from Python 3.14 on
 
 
 class ErrorBudget:
@@ -91,56 +73,43 @@ class ErrorBudget:
 class Server:
     """Port 69: takes requests, gives transfers to the engine."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        service.telemetry.declare_places("tftp.request", "tftp.transfer")
-        self.metrics = TFTPMetrics(service.telemetry.registry)
-        self.contents = ContentStore(service.root_directory)
-        self._reporter = Reporter(self.metrics, service.events)
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        settings = host.settings
+        self.metrics = TFTPMetrics(host.telemetry.registry)
+        self.contents = ContentStore(settings.directory_of)
+        self._reporter = Reporter(self.metrics, host.events)
         self.engine = Engine(
             self.contents,
+            PacketCache(CACHE_BYTES // max(settings.tftp_workers, 1)),
             self._finished,
             self.metrics.progressed,
-            lambda: service.telemetry.internal_error("tftp.transfer"),
+            lambda: host.telemetry.internal_error("tftp.transfer"),
         )
-        self._desk = RequestDesk(service.snapshots, self.contents, self.engine, self.metrics)
+        self._desk = RequestDesk(host.snapshots, self.contents, self.engine, self.metrics)
         self._admission = Admission()
         self._subnets = SubnetLimits()
-        service.snapshots.on_adopt(self._adopted)
+        host.snapshots.on_adopt(self._adopted)
         self._errors = ErrorBudget()
         self._inbox: Inbox[tuple[bytes, ControlMessages, tuple[str, int]]] = Inbox()
         self._next_turn: asyncio.Handle | None = None
         self._turn_ended = 0.0
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self._is_listening = False
-        self._has_one_port = service.settings.tftp_single_port
+        self._socket: socket.socket
+        self._has_one_port = settings.tftp_single_port
 
     def _adopted(self, snapshot: Snapshot) -> None:
         self._subnets = SubnetLimits(snapshot.policy.subnets)
 
-    async def listen(self) -> None:
-        """Bind port 69 and take requests; a port in use is tried again until it is free."""
-        port = self._service.settings.tftp_port
-        loop = asyncio.get_running_loop()
-        while not self._is_listening:
-            try:
-                bind_listener(self._socket, port)
-                self._is_listening = True
-            except OSError as failure:
-                reason = explain_bind_error(failure, port, "udp")
-                log.error("port not served", reason=reason)
-                self._service.telemetry.ready("tftp", reason)
-                await asyncio.sleep(PORT_RETRY_SECONDS)
+    def listen(self, listener: socket.socket) -> None:
+        """Take the requests that arrive at a bound socket (`port`), and close it in the end."""
+        self._socket = listener
         self.engine.yield_to(self._socket)
         if self._has_one_port:
             self.engine.use_one_port(self._socket)
-        loop.add_reader(self._socket, self._receive)
-        self._service.telemetry.ready("tftp", None)
-        log.info("listening", port=port)
+        asyncio.get_running_loop().add_reader(self._socket, self._receive)
 
     async def stop(self) -> None:
         """Take no more requests; let what runs finish."""
-        self._service.telemetry.ready("tftp", "stopping")
         asyncio.get_running_loop().remove_reader(self._socket)
         if self._next_turn is not None:
             self._next_turn.cancel()
@@ -149,7 +118,7 @@ class Server:
 
     async def watch_interfaces(self) -> None:
         """Follow addresses and networks as they come and go, until cancelled."""
-        settings, telemetry = self._service.settings, self._service.telemetry
+        settings, telemetry = self._host.settings, self._host.telemetry
         while True:
             interfaces = served_interfaces(settings)
             self._admission = Admission(served_networks(interfaces))
@@ -170,7 +139,7 @@ class Server:
         for _ in range(DATAGRAMS_A_TURN):
             try:
                 datagram, control, _, address = self._socket.recvmsg(
-                    MAX_REQUEST + 1, socket.CMSG_SPACE(_PKTINFO.size)
+                    MAX_REQUEST + 1, socket.CMSG_SPACE(PKTINFO.size)
                 )
             except OSError:
                 break  # nothing more; or an ICMP error, which says nothing that can be trusted
@@ -199,7 +168,7 @@ class Server:
             except Exception:
                 # A fault of ours costs this request, not the service.
                 log.exception("request failed", client=str(arrival.source))
-                self._service.telemetry.internal_error("tftp.request")
+                self._host.telemetry.internal_error("tftp.request")
         self._turn_ended = loop.time()
         self.engine.hurry(requests_wait=bool(self._inbox))
         if self._inbox:
@@ -256,8 +225,8 @@ class Server:
 
     def _send(self, datagram: bytes, arrival: Arrival) -> None:
         """Answer from port 69, by the interface and address that were asked."""
-        source = _PKTINFO.pack(arrival.interface_index, arrival.local_address.packed, b"\0" * 4)
-        control = [(socket.IPPROTO_IP, _IP_PKTINFO, source)]
+        source = PKTINFO.pack(arrival.interface_index, arrival.local_address.packed, b"\0" * 4)
+        control = [(socket.IPPROTO_IP, IP_PKTINFO, source)]
         try:
             self._socket.sendmsg([datagram], control, 0, (str(arrival.source), arrival.port))
         except OSError as failure:
@@ -268,57 +237,5 @@ class Server:
         self._reporter.finished(digest)
 
 
-def bind_listener(listener: socket.socket, port: int) -> None:
-    """Bind a UDP port on every address; IP_PKTINFO tells which one was asked."""
-    listener.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-    listener.bind(("0.0.0.0", port))
-
-
 def _is_answer(datagram: bytes) -> bool:
     return datagram[:1] == b"\0" and datagram[1:2] in {_ACK, _ERROR}
-
-
-def parse_arrival(control: ControlMessages, address: tuple[str, int]) -> Arrival | None:
-    """Read a datagram's addresses; None without IP_PKTINFO, which the kernel always adds."""
-    for level, kind, octets in control:
-        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO) and len(octets) >= _PKTINFO.size:
-            index, local, destination = _PKTINFO.unpack_from(octets)
-            return Arrival(
-                IPv4Address(address[0]),
-                address[1],
-                index,
-                IPv4Address(local),
-                IPv4Address(destination),
-            )
-    return None
-
-
-def raise_descriptor_limit() -> None:
-    """Every file has a descriptor; the usual limit of 1024 is too few for 1000 machines."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-async def main(service: Service) -> None:
-    """Serve until the service is stopped."""
-    raise_descriptor_limit()
-    server = Server(service)
-    # What was made until now stays: looking through it for garbage again and again costs more
-    # than sending does.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
-    background = [
-        service.tasks.create_task(server.watch_interfaces()),
-        service.tasks.create_task(server.fold_counts()),
-        service.tasks.create_task(watch_loaders(service, server.contents, server.metrics)),
-        service.tasks.create_task(follow_snapshot(service)),
-        service.tasks.create_task(service.serve_telemetry(service.settings.tftp_metrics_port)),
-        service.tasks.create_task(server.listen()),
-    ]
-    await service.stopping.wait()
-    background[-1].cancel()
-    await server.stop()

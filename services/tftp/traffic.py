@@ -35,14 +35,18 @@ class Traffic:
     """The lanes, the transfers on them, and their timers."""
 
     def __init__(
-        self, contents: ContentStore, ended: Callable[[Run], None], fault: Callable[[], None]
+        self,
+        contents: ContentStore,
+        packets: PacketCache,
+        ended: Callable[[Run], None],
+        fault: Callable[[], None],
     ) -> None:
         self.lanes = Lanes()
         self._loop = asyncio.get_running_loop()
         self._ended = ended
         self._fault = fault
         self._runs = 0
-        self._outbox = Outbox(PacketCache(), self._wait_for_room)
+        self._outbox = Outbox(packets, self._wait_for_room)
         self.turns = Turns(contents, self._outbox, self._look_closely, self._end_changed)
         self._wheel: Wheel[Run] = Wheel(TICK_SECONDS, monotonic())
         self._ticking: asyncio.TimerHandle | None = None

@@ -110,7 +110,8 @@ class Turns:
                     if not self._outbox.go_on(run):
                         break
                     vectors, acks, index = run.vectors, run.acks, run.index
-                for index in range(index + 1, min(index + 1 + EXCHANGES, len(acks))):
+                end = min(index + 1 + EXCHANGES, len(acks))
+                for index in range(index + 1, end):  # noqa: B020 - from where it is
                     to_send[0] = vectors[index]
                     answer = exchange(descriptor, sent, received)
                     if answer != acks[index]:

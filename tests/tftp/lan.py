@@ -25,6 +25,7 @@ from bootyard.model.snapshot import (
     TargetKind,
 )
 from services.tftp.packet import Ack, Options, Packet, ReadRequest, parse
+from services.tftp.worker import COUNTS_SECONDS
 from tests.namespaces import End, Namespaces, entering, inside, lay_wire, run
 
 REPOSITORY = Path(__file__).parents[2]
@@ -33,6 +34,7 @@ SECOND = "192.0.2.11"
 CLIENT = "192.0.2.50"
 UNSERVED = "198.51.100.1"
 READY_SECONDS = 20.0
+OWN = "bootyard_tftp"
 
 
 class Lan:
@@ -192,13 +194,20 @@ class Lan:
 
     def metric(self, sample: str) -> float:
         """Read one sample."""
-        lines = self.get("/metrics")[1].splitlines()
-        return next(float(line.split()[-1]) for line in lines if line.startswith(f"{sample} "))
+        return (self.metrics() if sample.startswith(OWN) else self._samples())[sample]
 
     def metrics(self) -> dict[str, float]:
-        """Read this service's samples."""
+        """Read this service's own samples, with all that its workers counted until now."""
+        time.sleep(1.5 * COUNTS_SECONDS)
+        return self.metrics_at_once()
+
+    def metrics_at_once(self) -> dict[str, float]:
+        """Read them as they are now."""
+        return {name: value for name, value in self._samples().items() if name.startswith(OWN)}
+
+    def _samples(self) -> dict[str, float]:
         lines = self.get("/metrics")[1].splitlines()
-        pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("bootyard_tftp"))
+        pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
         return {name: float(value) for name, value in pairs}
 
     def logged(self, event: str) -> list[dict[str, object]]:

@@ -29,6 +29,7 @@ from services.tftp.batches import (
 from services.tftp.content import ContentStore
 from services.tftp.lane import Lane
 from services.tftp.order import Order, Peer
+from services.tftp.packed import PacketCache
 from services.tftp.run import Run
 from services.tftp.traffic import Traffic
 
@@ -142,7 +143,7 @@ class MemoryEngine:
         self.fingerprint = Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino)
         self.ended: list[Run] = []
         self.faults = 0
-        self.traffic = Traffic(self.contents, self.ended.append, self._fault)
+        self.traffic = Traffic(self.contents, PacketCache(), self.ended.append, self._fault)
         self.wire.traffic = self.traffic
 
     def _fault(self) -> None:

@@ -156,7 +156,7 @@ def test_every_child_exists_from_the_start() -> None:
             assert child in samples
     for reason in RejectReason:
         assert ("bootyard_tftp_rejected_total", reason.value) in samples
-    for name in ("sessions", "missing_files", "retransmitted_packets_total"):
+    for name in ("sessions", "retransmitted_packets_total"):
         assert (f"bootyard_tftp_{name}",) in samples
 
 

@@ -8,7 +8,8 @@ from bootyard.model.snapshot import Root, Slice, builtin_snapshot
 from services.tftp.admission import Arrival
 from services.tftp.content import ContentStore
 from services.tftp.missing import find_missing
-from services.tftp.server import ErrorBudget, bind_listener, parse_arrival
+from services.tftp.port import bind_listeners, parse_arrival
+from services.tftp.server import ErrorBudget
 
 
 def test_errors_are_limited_to_so_many_a_second() -> None:
@@ -19,11 +20,8 @@ def test_errors_are_limited_to_so_many_a_second() -> None:
 
 
 def test_the_listener_tells_which_address_was_asked() -> None:
-    with (
-        socket.socket(type=socket.SOCK_DGRAM) as listener,
-        socket.socket(type=socket.SOCK_DGRAM) as client,
-    ):
-        bind_listener(listener, 0)
+    [listener] = bind_listeners(0, 1)
+    with listener, socket.socket(type=socket.SOCK_DGRAM) as client:
         client.bind(("127.0.0.3", 0))
         client.sendto(b"x", ("127.0.0.2", listener.getsockname()[1]))
         _, control, _, address = listener.recvmsg(10, 100)

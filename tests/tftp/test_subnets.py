@@ -16,8 +16,9 @@ from bootyard.runtime.lifecycle import Service
 from bootyard.runtime.settings import Settings
 from services.tftp.options import Limits, Negotiated, negotiate
 from services.tftp.packet import Ack, Data, OptionAck, Options, Packet, ReadRequest, parse
+from services.tftp.port import bind_listeners
 from services.tftp.retransmission import FIRST_INTERVAL
-from services.tftp.server import Server, bind_listener
+from services.tftp.server import Server
 from services.tftp.subnets import SubnetLimits
 from services.tftp.transfer import SILENCE_LIMIT, UNPROVEN_REPEATS, ReadTransfer
 from tests.tftp.clients import MemorySource, ModelClient, run
@@ -201,7 +202,8 @@ class Running:
         settings = Settings(loaders_dir=folder / "loaders", state_dir=folder / "state")
         self.service = Service("tftp", settings)
         self._server = Server(self.service)
-        bind_listener(self._server._socket, 0)
+        [listener] = bind_listeners(0, 1)
+        self._server._socket = listener
         self._port = int(self._server._socket.getsockname()[1])
         self._talks: list[Talk] = []
 

@@ -1,0 +1,75 @@
+"""Makes worker processes: a process without threads or an event loop, which only forks.
+
+It is forked itself before the service starts, so all of them share what was loaded until then;
+multiprocessing's fork server would load it a second time, and another process to watch over it.
+"""
+
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from functools import partial
+
+Run = Callable[[bytes, socket.socket, socket.socket], None]
+"""What a worker does with its orders, its listener and its end of a socket pair."""
+
+ORDERS_BYTES = 65536
+
+
+class Nursery:
+    """The forking process, from the side of the service."""
+
+    def __init__(self, run: Run) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.fork() == 0:
+            ours.close()
+            _end_with(lambda: _fork_on_demand(theirs, run))
+        theirs.close()
+        self._socket = ours
+
+    def start(self, orders: bytes, listener: socket.socket, end: socket.socket) -> int:
+        """Make a worker; returns its process id. Raises OSError."""
+        socket.send_fds(self._socket, [orders], [listener.fileno(), end.fileno()])
+        answer = self._socket.recv(16)
+        if not answer:
+            raise ConnectionError("the process that makes workers has ended")
+        return int(answer)
+
+    def close(self) -> None:
+        """Let the forking process end; workers go on."""
+        self._socket.close()
+
+
+def _fork_on_demand(service: socket.socket, run: Run) -> None:
+    # Ctrl-C reaches every process of a terminal; these end when the service says so, or is gone.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that no dead worker stays a zombie
+    while True:
+        orders, descriptors, _, _ = socket.recv_fds(service, ORDERS_BYTES, 2)
+        if not orders:
+            return
+        child = os.fork()
+        if child == 0:
+            service.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            listener, end = (socket.socket(fileno=descriptor) for descriptor in descriptors)
+            _end_with(partial(run, orders, listener, end))
+        for descriptor in descriptors:
+            os.close(descriptor)
+        service.send(str(child).encode())
+
+
+def _end_with(last: Callable[[], None]) -> None:
+    """Do one thing and end: nothing of the process that was forked is to run here."""
+    status = 1
+    try:
+        last()
+        status = 0
+    except BaseException:  # noqa: BLE001 - it is the end of this process
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
