@@ -41,7 +41,7 @@ class Settings(BaseModel):
     pxe_port: Port = 4011
     tftp_port: Port = 69
     tftp_workers: Annotated[int, Field(ge=0, le=16)] = 0
-    """Processes that serve TFTP; 0: one for each core, up to four."""
+    """Processes that serve TFTP; 0: one for every two cores, up to four."""
     tftp_single_port: bool = False
     """Answer from port 69 itself, for machines behind NAT."""
     http_port: Port = 8080

@@ -22,8 +22,12 @@ COLLECT_AFTER = (10_000, 20, 20)
 
 Run = Callable[[list[socket.socket]], Awaitable[None]]
 
+CORES_A_WORKER = 2
+"""Half of a datagram's way through the kernel is on another core. With fewer cores, and two that
+have to do with everything else as well, two workers are slower than one."""
+
 MOST_WORKERS = 4
-"""By themselves: a gigabit is less than one of them sends."""
+"""By themselves: ten gigabits are less than they send."""
 
 
 class TFTPService:
@@ -39,7 +43,7 @@ class TFTPService:
         """Serve until the service is stopped."""
         service.telemetry.declare_places("tftp.request", "tftp.transfer")
         cores = len(os.sched_getaffinity(0))
-        count = service.settings.tftp_workers or min(cores, MOST_WORKERS)
+        count = service.settings.tftp_workers or min(max(cores // CORES_A_WORKER, 1), MOST_WORKERS)
         run = self._with_workers(service, count) if count > 1 else self._alone(service)
         for work in (
             watch_loaders(service),
