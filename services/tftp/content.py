@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 from bootyard.model.errors import BootyardError
 from bootyard.model.snapshot import Content, Fingerprint, Root, Slice, Text
@@ -20,7 +21,7 @@ CHECK_EVERY = 1 << 20
 """Bytes between two looks at whether the file is still the same."""
 
 LOOK_SECONDS = 0.005
-"""Files that are being sent are looked at this often: every few blocks of the fastest transfer."""
+"""Files that are being sent, and their names, are looked at this often."""
 
 REST_NS = 2_000_000_000
 """Times of files are as coarse as the clock's ticks: one that was written within this may be
@@ -65,6 +66,13 @@ class _SharedFile:
         if not self.has_changed:
             self.has_changed = fingerprint_of(os.fstat(self.descriptor)) != self.fingerprint
         return not self.has_changed
+
+
+class _Named(NamedTuple):
+    """Which open file a name led to, and until when that is taken for granted."""
+
+    file: _SharedFile
+    until: float
 
 
 class SliceSource:
@@ -158,6 +166,7 @@ class ContentStore:
         """When open files are to be looked at again (time.monotonic)."""
         self._files: dict[tuple[int, int, int, int], _SharedFile] = {}
         self._paths: dict[tuple[Root, str], str] = {}
+        self._named: dict[str, _Named] = {}
 
     def open(self, content: Content) -> BlockSource:
         """Open content for one transfer; raises OSError, or SourceChanged."""
@@ -189,9 +198,8 @@ class ContentStore:
 
     def _open_file(self, content: Slice) -> _SharedFile:
         path = self._path_of(content)
-        # Most files are being sent already: then a look at the name is enough.
-        file = self._files.get(_key(os.stat(path)))  # noqa: PTH116 - faster without a path object
-        if file is not None and not file.has_changed:
+        file = self._find_open(path)
+        if file is not None:
             file.users += 1
             return file
         root = self._root_directory(content.root)
@@ -212,6 +220,19 @@ class ContentStore:
             os.close(descriptor)
         file.users += 1
         return file
+
+    def _find_open(self, path: str) -> _SharedFile | None:
+        """Find a file that is being sent already: a look at its name is enough, now and then."""
+        now = time.monotonic()
+        named = self._named.get(path)
+        if named is None or now >= named.until or not named.file.users:
+            file = self._files.get(_key(os.stat(path)))  # noqa: PTH116 - faster without an object
+            if file is None:
+                return None
+            if len(self._named) >= PATHS:
+                self._named.clear()
+            named = self._named[path] = _Named(file, now + LOOK_SECONDS)
+        return None if named.file.has_changed else named.file
 
     def _path_of(self, content: Slice) -> str:
         name = (content.root, content.path)

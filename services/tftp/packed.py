@@ -99,9 +99,8 @@ class Chunk(NamedTuple):
         count = len(self.vectors) // window_size
         ends = [self.first + (index + 1) * window_size - 1 for index in range(count)]
         acks = [
-            # Before the last block is sent the file is looked at once more.
             NEVER
-            if end % MEASURED_EVERY == 0 or end + window_size >= self.last_block
+            if end % MEASURED_EVERY == 0 or end + window_size > self.last_block
             else ACK_HEADS[end & 0xFFFF]
             for end in ends
         ]

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 from bootyard.runtime.interfaces import explain_bind_error
@@ -105,10 +106,11 @@ def parse_arrival(control: ControlMessages, address: tuple[str, int]) -> Arrival
         if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO) and len(octets) >= PKTINFO.size:
             index, local, destination = PKTINFO.unpack_from(octets)
             return Arrival(
-                IPv4Address(address[0]),
-                address[1],
-                index,
-                IPv4Address(local),
-                IPv4Address(destination),
+                _address(address[0]), address[1], index, _address(local), _address(destination)
             )
     return None
+
+
+@lru_cache(maxsize=4096)
+def _address(spelled: str | bytes) -> IPv4Address:
+    return IPv4Address(spelled)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from functools import lru_cache
-from ipaddress import IPv4Address
 
 from bootyard.boot.client import RequestFacts
 from bootyard.boot.names import is_normal_miss
@@ -69,7 +68,7 @@ class RequestDesk:
         self._engine = engine
         self._metrics = metrics
         self._running: dict[Peer, ReadRequest] = {}
-        self._per_client: Counter[IPv4Address] = Counter()
+        self._per_client: Counter[str] = Counter()
         self._loaded = LoadedFirmware()
         self._neighbours = NeighbourCache()
 
@@ -82,7 +81,7 @@ class RequestDesk:
             raise Refused(
                 TFTPErrorCode.ILLEGAL_OPERATION, "neither octet nor netascii", RejectReason.MODE
             )
-        if self._per_client[arrival.source] >= MAX_TRANSFERS_PER_CLIENT:
+        if self._per_client[peer[0]] >= MAX_TRANSFERS_PER_CLIENT:
             raise _busy()
         facts = RequestFacts(
             client_ip=arrival.source,
@@ -169,7 +168,7 @@ class RequestDesk:
         # Before it starts: a transfer may end while it does.
         self._running[order.peer] = request
         if not subject.is_probe_of_ours:
-            self._per_client[subject.client_ip] += 1
+            self._per_client[order.peer[0]] += 1
             self._metrics.sessions.inc()
         try:
             self._engine.start(order)
@@ -180,12 +179,13 @@ class RequestDesk:
             raise _busy() from error
 
     def _forget(self, subject: TransferSubject) -> None:
-        del self._running[str(subject.client_ip), subject.client_port]
+        client = str(subject.client_ip)
+        del self._running[client, subject.client_port]
         if not subject.is_probe_of_ours:
             self._metrics.sessions.dec()
-            self._per_client[subject.client_ip] -= 1
-            if not self._per_client[subject.client_ip]:
-                del self._per_client[subject.client_ip]
+            self._per_client[client] -= 1
+            if not self._per_client[client]:
+                del self._per_client[client]
 
 
 def _busy() -> Refused:

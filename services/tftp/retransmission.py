@@ -4,10 +4,11 @@ Peers wait one or two fixed seconds, and one lost packet in a hundred makes them
 A repeat that comes too early costs a datagram and is answered by a duplicate ACK, which is ignored.
 """
 
-FIRST_INTERVAL = 0.5
-"""Before a round trip was measured: slow ROMs answer the first OACK after a few hundred ms."""
+FIRST_INTERVAL = 0.25
+"""Before a round trip was measured: slow ROMs answer the first OACK after a few hundred ms, and its
+repeats with the same ACK again."""
 
-MIN_INTERVAL = 0.03
+MIN_INTERVAL = 0.02
 MAX_INTERVAL = 2.0
 
 
@@ -21,13 +22,16 @@ class RetransmissionTimer:
         self._shortest = MIN_INTERVAL if shortest is None else shortest
         self._longest = max(min(longest, MAX_INTERVAL), self._shortest)
         self._variation = 0.0
+        self._samples = 0
         self.round_trip = 0.0
         """Smoothed; 0 before the first sample."""
         self.interval = FIRST_INTERVAL if shortest is None else shortest
 
     def measured(self, seconds: float) -> None:
         """Take a round trip of datagrams that were sent only once."""
-        if not self.round_trip:
+        self._samples += 1
+        if self._samples == 1 or (self._samples == 2 and seconds < self.round_trip):
+            # Slow ROMs think about an OACK, not about a block.
             self.round_trip, self._variation = seconds, seconds / 2
         else:
             self._variation += (abs(self.round_trip - seconds) - self._variation) / 4

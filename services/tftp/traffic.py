@@ -140,8 +140,7 @@ class Traffic:
         if first == 0:
             run.lane.send(transfer.option_ack(), run.peer)
         elif run.packable is not None:
-            is_last = first + count > transfer.last_block
-            if (is_last and not run.packable.look()) or not self._outbox.post(run, first, count):
+            if not self._outbox.post(run, first, count):
                 transfer.source_changed(now)
         else:
             source = run.order.source

@@ -101,7 +101,8 @@ class ReadTransfer:
         """It goes its usual way: the ACK of the newest block, and of no other, sends the next
         window and changes nothing else than `run_ahead` does.
 
-        Not so where that window holds the last block, and where the round trip is measured.
+        Not so where the last block leaves that window shorter, and where the round trip is
+        measured.
         """
         return (
             self.outcome is None

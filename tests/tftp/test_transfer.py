@@ -267,6 +267,16 @@ def test_the_timer_follows_the_round_trip() -> None:
     assert it.transfer.retransmits < 12  # it took the repeats of a few blocks to learn that
 
 
+def test_a_rom_that_thinks_about_an_oack_is_quick_with_blocks() -> None:
+    it = bench(100_000, (("blksize", "512"),))
+    it.sent()
+    it.ack(0, after=0.2)
+    it.sent()
+    it.ack(1, after=0.002)
+    it.sent()
+    assert it.transfer.timer() == pytest.approx(it.now + MIN_INTERVAL)
+
+
 def test_the_timer_doubles_and_resends_what_is_not_acknowledged() -> None:
     it = bench(8 * 100, WINDOW_OF_4)
     it.sent()
