@@ -278,8 +278,7 @@ int main(int argc, char **argv)
     double seconds = atof(argv[9]), spread = atof(argv[10]);
     if (!(results = fopen(argv[11], "wb")) || !(clients = calloc(count, sizeof *clients)))
         fail("results");
-    int poll = epoll_create1(0);
-    open_sockets(poll);
+    open_sockets();
     prepare_out();
     srandom(1);
     tell_time();
@@ -292,13 +291,13 @@ int main(int argc, char **argv)
     getrusage(RUSAGE_SELF, &before);
 
     while (running && now < start + seconds) {
-        struct epoll_event ready[SOCKETS];
         if (now >= next_look)
             next_look = look_after_clients();
-        int n = epoll_wait(poll, ready, SOCKETS, (int)((next_look - now) * 1000) + 1);
+        poll(arrivals, SOCKETS, (int)((next_look - now) * 1000) + 1);
         tell_time();
-        for (int i = 0; i < n; i++)
-            receive(ready[i].data.u32, take);
+        for (int i = 0; i < SOCKETS; i++)
+            if (arrivals[i].revents)
+                receive(i, take);
     }
     double elapsed = now - start;
     transfers = 1;

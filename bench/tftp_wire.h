@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -19,6 +19,8 @@ enum { INBOUND = 16, ROOM = 65536 };
 
 static struct in_addr server;
 static int sockets[SOCKETS];
+/* Not epoll: it would be told of each packet by whoever sends it, at the server's cost. */
+static struct pollfd arrivals[SOCKETS];
 static double now; /* seconds; told anew when packets arrive */
 
 static void fail(const char *what)
@@ -156,20 +158,19 @@ static void receive(int from, taker *take)
 
 /* Open the sockets. What a server hands over as one message arrives as one: cutting it up would
  * cost the server's processor time that on a network is the machine's. */
-static void open_sockets(int poll)
+static void open_sockets(void)
 {
     int one = 1, size = 64 << 20;
     for (int i = 0; i < SOCKETS; i++) {
         struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(FIRST_PORT + i)};
-        struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
         int s = sockets[i] = socket(AF_INET, SOCK_DGRAM, 0);
         if (s < 0 || setsockopt(s, IPPROTO_IP, IP_PKTINFO, &one, sizeof one)
             || setsockopt(s, SOL_UDP, UDP_GRO, &one, sizeof one)
             || setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size)
             || setsockopt(s, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size)
-            || bind(s, (struct sockaddr *)&at, sizeof at)
-            || epoll_ctl(poll, EPOLL_CTL_ADD, s, &event))
+            || bind(s, (struct sockaddr *)&at, sizeof at))
             fail("socket");
+        arrivals[i] = (struct pollfd){.fd = s, .events = POLLIN};
     }
     for (int i = 0; i < INBOUND; i++) {
         parts[i] = (struct iovec){packets[i], ROOM};

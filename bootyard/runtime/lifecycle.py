@@ -156,9 +156,13 @@ class _Stopped(Exception):
 
 
 def run_service(
-    name: str, main: Callable[[Service], Awaitable[None]], *, on_the_lan: bool = False
+    name: str,
+    main: Callable[[Service], Awaitable[None]],
+    *,
+    on_the_lan: bool = False,
+    make_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> None:
-    """Run a service until SIGTERM or SIGINT.
+    """Run a service until SIGTERM or SIGINT, on an event loop of its choice.
 
     Exits with 78 when its settings do not parse, and when it must be `on_the_lan` and this is a
     container behind NAT.
@@ -175,7 +179,8 @@ def run_service(
     if nat is not None:
         log.error("not started", reason=nat)
         raise SystemExit(EXIT_SETTINGS)
-    asyncio.run(_run(name, settings, main))
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(_run(name, settings, main))
 
 
 async def _run(name: str, settings: Settings, main: Callable[[Service], Awaitable[None]]) -> None:

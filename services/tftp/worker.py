@@ -27,6 +27,7 @@ from services.tftp.messages import (
     frame,
     read_order,
 )
+from services.tftp.loop import make_loop
 from services.tftp.server import Server
 
 log = logging.get_logger(__name__)
@@ -79,7 +80,8 @@ def run_worker(orders: bytes, listener: socket.socket, end: socket.socket) -> No
     """Be a worker, until the service says stop or is gone."""
     settings = Settings.model_validate_json(orders)
     logging.configure(settings, "tftp")
-    asyncio.run(_serve(settings, listener, end))
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(_serve(settings, listener, end))
 
 
 async def _serve(settings: Settings, listener: socket.socket, end: socket.socket) -> None:
