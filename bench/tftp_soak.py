@@ -34,6 +34,9 @@ from bench.tftp_report import machine
 SAMPLE_SECONDS = 5.0
 LOAD_SECONDS = 3.0
 VANISHING_SECONDS = 0.05
+SETTLED_SECONDS = 120.0
+SHORTEST_MINUTES = 3
+FIFTHS = 5
 
 GROWTH_SHARE, GROWTH_MB, GROWTH_DESCRIPTORS = 0.05, 3.0, 16
 """What of memory is noise, and how many descriptors: the larger of share and figure."""
@@ -66,26 +69,29 @@ def middle(values: Iterable[float]) -> float:
     return statistics.median(values)
 
 
-def tenth(samples: Sequence[Sample], number: int) -> Sequence[Sample]:
-    """One tenth of the samples, counted from 0; one sample at least."""
-    first = number * len(samples) // 10
-    return samples[first : max((number + 1) * len(samples) // 10, first + 1)]
+def part(samples: Sequence[Sample], number: int, count: int) -> Sequence[Sample]:
+    """One of so many equal parts of the samples, counted from 0; one sample at least."""
+    first = number * len(samples) // count
+    return samples[first : max((number + 1) * len(samples) // count, first + 1)]
 
 
 def grown(samples: Sequence[Sample]) -> list[str]:
-    """What has grown: the median of the last tenth is above that of the second.
+    """What has grown after the first two minutes, in which caches fill.
 
-    By more than a twentieth or 3 MB, whichever is more, and by more than a twentieth or 16
-    descriptors. The first tenth is when caches fill; an hour or a minute are judged alike.
+    Of what is left, the median of the last fifth is above that of the first: memory by more than a
+    twentieth or 3 MB, descriptors by more than a twentieth or 16, whichever is more.
     """
-    early, late = tenth(samples, 1), tenth(samples, 9)
+    settled = [sample for sample in samples if sample.seconds >= SETTLED_SECONDS]
+    if len(settled) < FIFTHS:
+        return ["too few samples after two minutes to tell"]
+    early, late = part(settled, 0, FIFTHS), part(settled, FIFTHS - 1, FIFTHS)
     figures = [
-        ("memory", "MB", GROWTH_MB, [[s.memory_mb for s in part] for part in (early, late)]),
+        ("memory", "MB", GROWTH_MB, [[s.memory_mb for s in some] for some in (early, late)]),
         (
             "descriptors",
             "open",
             float(GROWTH_DESCRIPTORS),
-            [[float(s.descriptors) for s in part] for part in (early, late)],
+            [[float(s.descriptors) for s in some] for some in (early, late)],
         ),
     ]
     return [
@@ -132,9 +138,9 @@ def table(samples: Sequence[Sample], loads: Sequence[Load]) -> str:
     """The tenths of the time, and what was loaded."""
     lines = ["| from s | memory, MB | descriptors |", "| ---: | ---: | ---: |"]
     for number in range(10):
-        part = tenth(samples, number)
-        memory, opened = middle(s.memory_mb for s in part), middle(s.descriptors for s in part)
-        lines.append(f"| {part[0].seconds:.0f} | {memory:.1f} | {opened:.0f} |")
+        some = part(samples, number, 10)
+        memory, opened = middle(s.memory_mb for s in some), middle(s.descriptors for s in some)
+        lines.append(f"| {some[0].seconds:.0f} | {memory:.1f} | {opened:.0f} |")
     complete = sum(load.count(Outcome.COMPLETE) for load in loads)
     left = sum(load.count(Outcome.UNFINISHED) for load in loads)
     failed = sum(load.count(Outcome.FAILED) for load in loads)
@@ -183,10 +189,10 @@ def soak(lab: SoakLab, minutes: float) -> tuple[list[Sample], list[Load]]:
 def main() -> int:
     """Soak and report; 1 when something has grown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--minutes", type=float, default=SHORTEST_MINUTES)
     asked = parser.parse_args()
-    if asked.minutes < 1:
-        parser.error("less than a minute tells nothing")
+    if asked.minutes < SHORTEST_MINUTES:
+        parser.error(f"less than {SHORTEST_MINUTES} minutes tell nothing")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it cleans up
     install_what_is_missing()
     with tempfile.TemporaryDirectory(prefix="bench-") as name, SoakLab(Path(name)) as lab:

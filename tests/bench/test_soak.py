@@ -5,11 +5,12 @@ import os
 import pytest
 
 from bench.tftp_loads import Load, Outcome, Transfer
-from bench.tftp_soak import Sample, descriptors, faults, grown, mixed, table, tenth
+from bench.tftp_soak import Sample, descriptors, faults, grown, mixed, part, table
 
 
 def samples(*memory: float, opened: int = 40) -> list[Sample]:
-    return [Sample(5.0 * number, mb, opened) for number, mb in enumerate(memory, 1)]
+    """One every minute."""
+    return [Sample(60.0 * number, mb, opened) for number, mb in enumerate(memory)]
 
 
 def load(*outcomes: Outcome, died: bool = False) -> Load:
@@ -27,31 +28,35 @@ def load(*outcomes: Outcome, died: bool = False) -> Load:
 
 
 @pytest.mark.parametrize("count", [1, 7, 10, 36, 180])
-def test_tenths_have_samples(count: int) -> None:
+def test_parts_have_samples(count: int) -> None:
     taken = samples(*range(count))
-    assert all(tenth(taken, number) for number in range(10))
-    assert tenth(taken, 9)[-1] == taken[-1]
+    assert all(part(taken, number, 10) for number in range(10))
+    assert part(taken, 9, 10)[-1] == taken[-1]
 
 
 def test_what_fills_at_first_is_no_growth() -> None:
-    assert grown(samples(20, *[60] * 19)) == []
+    assert grown(samples(20, 40, *[60] * 18)) == []
 
 
 @pytest.mark.parametrize(("last", "is_growth"), [(62.9, False), (63.1, True)])
 def test_three_megabytes_are_noise(last: float, is_growth: bool) -> None:
-    assert bool(grown(samples(*[60.0] * 18, last, last))) is is_growth
+    assert bool(grown(samples(*[60.0] * 16, *[last] * 4))) is is_growth
 
 
 @pytest.mark.parametrize(("last", "is_growth"), [(104.9, False), (105.1, True)])
 def test_so_is_a_twentieth(last: float, is_growth: bool) -> None:
-    assert bool(grown(samples(*[100.0] * 18, last, last))) is is_growth
+    assert bool(grown(samples(*[100.0] * 16, *[last] * 4))) is is_growth
+
+
+def test_a_run_that_is_too_short_tells_nothing() -> None:
+    assert grown(samples(60.0, 60.0, 60.0)) == ["too few samples after two minutes to tell"]
 
 
 def test_a_leak_of_descriptors_is_growth() -> None:
     taken = samples(*[60.0] * 20)
     leaking = [sample._replace(descriptors=40 + 2 * n) for n, sample in enumerate(taken)]
     assert grown(taken) == []
-    assert grown(leaking) == ["descriptors: from 45.0 to 77.0 open"]
+    assert grown(leaking) == ["descriptors: from 46.0 to 75.0 open"]
 
 
 def test_a_death_and_wrong_bytes_are_faults() -> None:
@@ -65,7 +70,7 @@ def test_a_death_and_wrong_bytes_are_faults() -> None:
 def test_the_table_has_ten_rows_and_a_sum() -> None:
     lines = table(samples(*range(20)), [load(Outcome.COMPLETE, Outcome.UNFINISHED)] * 2).split("\n")
     assert len(lines) == 14
-    assert lines[2] == "| 5 | 0.5 | 40 |"
+    assert lines[2] == "| 0 | 0.5 | 40 |"
     told = "2 transfers complete, 2 left by their machines, 0 failed; 2.0 GB in 2 loads"
     assert lines[-1] == told
 
