@@ -83,14 +83,16 @@ def test_the_wire_loses_doubles_and_delays() -> None:
 def fetch(wire: BadWire, client: str) -> bytes:
     """Load with a real client; atftp gives up at an OACK that comes again, and is started anew."""
     out = wire.folder / "out"
+    said = ""
     for _ in range(20):
         out.unlink(missing_ok=True)
         finished = wire.run(*CLIENTS[client](PATH))
+        said = finished.stdout + finished.stderr
         if finished.returncode == 0:
             return out.read_bytes()
-        if not (client == "atftp-8" and "unexpected OACK" in finished.stderr):
+        if not (client == "atftp-8" and "unexpected OACK" in said):
             break
-    raise AssertionError(finished.stdout + finished.stderr)
+    raise AssertionError(said)
 
 
 @pytest.mark.parametrize("window_size", [1, 8, 64])
