@@ -9,7 +9,10 @@ from tests.tftp.bad_wire import BadWire
 from tests.tftp.forwarder import Fates, Impairment
 from tests.tftp.machines import Machine, load
 
-pytestmark = pytest.mark.needs("ip", "ethtool", "tftp", "atftp", "curl", "busybox", "iptables")
+pytestmark = [
+    pytest.mark.needs("ip", "ethtool", "tftp", "atftp", "curl", "busybox", "iptables"),
+    pytest.mark.long,
+]
 
 PATH = "loaders/uefi-x64/test.bin"
 CONTENT = random.Random(7).randbytes(8_001)
@@ -57,6 +60,12 @@ def wire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BadWire]:
         made.close()
 
 
+@pytest.fixture(autouse=True)
+def _quiet(wire: BadWire) -> None:
+    """A last block whose ACK was lost is repeated for a while: that is not the next test's."""
+    wire.wait_for(lambda: wire.metric("bootyard_tftp_sessions") == 0)
+
+
 def most_data(size: int, block_size: int, window_size: int) -> int:
     """How many DATA a server may need that does not storm.
 
@@ -81,7 +90,7 @@ def test_the_wire_loses_doubles_and_delays() -> None:
 
 
 def fetch(wire: BadWire, client: str) -> bytes:
-    """Load with a real client; atftp gives up at an OACK that comes again, and is started anew."""
+    """Load with a real client; atftp gives up easily, and is started anew."""
     out = wire.folder / "out"
     said = ""
     for _ in range(20):
@@ -90,7 +99,7 @@ def fetch(wire: BadWire, client: str) -> bytes:
         said = finished.stdout + finished.stderr
         if finished.returncode == 0:
             return out.read_bytes()
-        if not (client == "atftp-8" and "unexpected OACK" in said):
+        if not (client == "atftp-8" and "tftp: aborting" in said):
             break
     raise AssertionError(said)
 
