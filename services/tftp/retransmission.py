@@ -8,6 +8,9 @@ FIRST_INTERVAL = 0.25
 """Before a round trip was measured: slow ROMs answer the first OACK after a few hundred ms, and its
 repeats with the same ACK again."""
 
+UNKNOWN_ROUND_TRIP = 0.02
+"""Assumed where it matters before one was measured."""
+
 MIN_INTERVAL = 0.02
 MAX_INTERVAL = 2.0
 
@@ -25,7 +28,7 @@ class RetransmissionTimer:
         self._samples = 0
         self.round_trip = 0.0
         """Smoothed; 0 before the first sample."""
-        self.interval = FIRST_INTERVAL if shortest is None else shortest
+        self.interval = self._first = FIRST_INTERVAL if shortest is None else shortest
 
     def measured(self, seconds: float) -> None:
         """Take a round trip of datagrams that were sent only once."""
@@ -46,13 +49,15 @@ class RetransmissionTimer:
         """Take the time between a repeat and the ACK behind it, which may answer either sending.
 
         Karn's rule keeps the longer interval, as the round trip may have grown. When the answer
-        takes as long as ever after the repeat, it did not grow: the first datagram was lost.
+        takes as long as ever after the repeat, it did not grow: the first datagram was lost. Where
+        none was ever measured, as no window arrives whole, a short one is as good.
         """
-        if self.round_trip / 2 <= seconds <= 2 * self.round_trip + 0.002:
+        usual = self.round_trip or UNKNOWN_ROUND_TRIP
+        if self.round_trip / 2 <= seconds <= 2 * usual + 0.002:
             self.interval = self._usual_interval()
 
     def _usual_interval(self) -> float:
         if not self.round_trip:
-            return self.interval
+            return self._first
         slack = max(4 * self._variation, self.round_trip)
         return min(max(self.round_trip + slack, self._shortest), self._longest)

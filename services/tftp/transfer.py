@@ -11,7 +11,12 @@ from bootyard.model.errors import MalformedPacket, TFTPErrorCode
 from bootyard.model.events import TransferOutcome
 from services.tftp.options import Negotiated
 from services.tftp.packet import Error, Opcode, OptionAck, error, parse
-from services.tftp.retransmission import FIRST_INTERVAL, MAX_INTERVAL, RetransmissionTimer
+from services.tftp.retransmission import (
+    FIRST_INTERVAL,
+    MAX_INTERVAL,
+    UNKNOWN_ROUND_TRIP,
+    RetransmissionTimer,
+)
 from services.tftp.source import BlockSource, read_blocks
 
 UNPROVEN_REPEATS = 3
@@ -29,9 +34,6 @@ it is lost: after that the transfer counts as complete."""
 
 RESTARTED_AFTER = 1.0
 """An RRQ that comes again this long after the last new ACK is from a client that began anew."""
-
-UNKNOWN_ROUND_TRIP = 0.02
-"""Assumed where an ACK's age matters before a round trip was measured."""
 
 UNSETTLED_ROUND_TRIPS = 2
 MEASURED_EVERY = 256
@@ -62,6 +64,7 @@ class ReadTransfer:
         self._is_undisturbed = True  # no block of it was sent before, no ACK came twice
         self._repeat_means_loss = True
         self._peer_proven = False
+        self._asks_again = False  # its last ACK came again: it is there, and misses blocks
         self._repeats = 0
         self._progress = now
         self._farewell: bytes | None = None
@@ -199,7 +202,8 @@ class ReadTransfer:
             return
         silence = now - self._progress
         is_hopeless = self._is_hopeless(silence)
-        if self._peer_proven and self._sent_all and (is_hopeless or silence >= FINAL_ACK_LIMIT):
+        may_be_complete = self._sent_all and self._peer_proven and not self._asks_again
+        if may_be_complete and (is_hopeless or silence >= FINAL_ACK_LIMIT):
             self._acknowledged = self.last_block
             self._end(TransferOutcome.COMPLETE, self._progress)
         elif is_hopeless:
@@ -236,8 +240,10 @@ class ReadTransfer:
         if ahead > self._window_end - self._acknowledged:
             return  # an ACK of the past, or of what was not sent
         if ahead == 0:
+            self._asks_again = True
             self._receive_repeated_ack(now)
             return
+        self._asks_again = False
         self._acknowledged += ahead
         self._peer_proven = True
         if self._repeats:
