@@ -18,7 +18,7 @@ from bootyard.runtime.snapshots import SnapshotHolder
 from bootyard.runtime.telemetry import Telemetry
 from services.catalog.metrics import BootMetrics, HTTPMetrics, LibraryMetrics
 from services.proxydhcp.metrics import Metrics as ProxyDHCPMetrics
-from services.tftp.metrics import TFTPMetrics
+from services.tftp.metrics import TFTPMetrics, missing_files
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"
@@ -114,6 +114,7 @@ def exported() -> dict[str, set[str]]:
     telemetry = Telemetry("any", SnapshotHolder(builtin_snapshot(8080, {})))
     ProxyDHCPMetrics(registry)
     TFTPMetrics(registry)
+    missing_files(registry)
     HTTPMetrics(registry)
     boots = BootMetrics(registry)
     library = LibraryMetrics(registry)

@@ -27,6 +27,12 @@ class Event(msgspec.Struct, frozen=True, tag="event"):
     document: bytes
 
 
+class Lost(msgspec.Struct, frozen=True, tag="lost"):
+    """From a worker: so many events were not sent, because nobody took what it said."""
+
+    events: int
+
+
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """From a worker: it takes requests."""
 
@@ -45,7 +51,7 @@ class Fault(msgspec.Struct, frozen=True, tag="fault"):
 
 
 ToWorker = Adopted | Stop
-FromWorker = Counts | Event | Ready | Degraded | Fault
+FromWorker = Counts | Event | Lost | Ready | Degraded | Fault
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker = msgspec.msgpack.Decoder(ToWorker)

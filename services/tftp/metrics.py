@@ -32,6 +32,15 @@ class RejectReason(StrEnum):
     """Too many errors a second: this one got no answer."""
 
 
+def missing_files(registry: CollectorRegistry) -> Gauge:
+    """Make the metric of design §6 that is the service's, and not counted by its workers."""
+    return Gauge(
+        "bootyard_tftp_missing_files",
+        "Loaders of the snapshot that are not on this disk",
+        registry=registry,
+    )
+
+
 class TFTPMetrics:
     """The metrics of design §6 that are TFTP's own."""
 

@@ -2,11 +2,10 @@
 
 import asyncio
 
-from prometheus_client import Gauge
-
 from bootyard.model.snapshot import Snapshot
 from bootyard.runtime.lifecycle import Service
 from services.tftp.content import ContentStore
+from services.tftp.metrics import missing_files
 
 CHECK_SECONDS = 30.0
 NAMED = 5
@@ -15,11 +14,7 @@ NAMED = 5
 async def watch_loaders(service: Service) -> None:
     """Look at every adopted snapshot, and again as long as files may come and go."""
     contents = ContentStore(service.settings.directory_of)
-    count = Gauge(
-        "bootyard_tftp_missing_files",
-        "Loaders of the snapshot that are not on this disk",
-        registry=service.telemetry.registry,
-    )
+    count = missing_files(service.telemetry.registry)
     adopted = asyncio.Event()
     service.snapshots.on_adopt(lambda _: adopted.set())
     while True:

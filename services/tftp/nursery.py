@@ -4,6 +4,7 @@ It is forked itself before the service starts, so all of them share what was loa
 multiprocessing's fork server would load it a second time, and another process to watch over it.
 """
 
+import asyncio
 import os
 import signal
 import socket
@@ -16,6 +17,13 @@ Run = Callable[[bytes, socket.socket, socket.socket], None]
 """What a worker does with its orders, its listener and its end of a socket pair."""
 
 ORDERS_BYTES = 65536
+ANSWER_BYTES = 16
+ANSWER_SECONDS = 5.0
+"""Forking takes milliseconds."""
+
+
+class NurseryLost(Exception):
+    """The forking process has ended, or hangs: there are no more workers to be had."""
 
 
 class Nursery:
@@ -23,23 +31,39 @@ class Nursery:
 
     def __init__(self, run: Run) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        if os.fork() == 0:
+        self._pid = os.fork()
+        if self._pid == 0:
             ours.close()
             _end_with(lambda: _fork_on_demand(theirs, run))
         theirs.close()
+        ours.setblocking(False)
         self._socket = ours
+        self._turn = asyncio.Lock()
 
-    def start(self, orders: bytes, listener: socket.socket, end: socket.socket) -> int:
-        """Make a worker; returns its process id. Raises OSError."""
-        socket.send_fds(self._socket, [orders], [listener.fileno(), end.fileno()])
-        answer = self._socket.recv(16)
+    async def start(self, orders: bytes, listener: socket.socket, end: socket.socket) -> int:
+        """Make a worker; returns its process id. Raises OSError when there is no room for one."""
+        async with self._turn:
+            try:
+                socket.send_fds(self._socket, [orders], [listener.fileno(), end.fileno()])
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    loop = asyncio.get_running_loop()
+                    answer = await loop.sock_recv(self._socket, ANSWER_BYTES)
+            except (OSError, TimeoutError) as error:
+                raise NurseryLost(f"the process that makes workers: {error!r}") from error
         if not answer:
-            raise ConnectionError("the process that makes workers has ended")
-        return int(answer)
+            raise NurseryLost("the process that makes workers has ended")
+        number = int(answer)
+        if number < 0:
+            raise OSError(-number, os.strerror(-number))
+        return number
 
     def close(self) -> None:
-        """Let the forking process end; workers go on."""
+        """End the forking process; workers go on."""
         self._socket.close()
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)  # it would end by itself, unless it hangs
+            os.waitpid(self._pid, 0)
+            self._pid = 0
 
 
 def _fork_on_demand(service: socket.socket, run: Run) -> None:
@@ -51,7 +75,10 @@ def _fork_on_demand(service: socket.socket, run: Run) -> None:
         orders, descriptors, _, _ = socket.recv_fds(service, ORDERS_BYTES, 2)
         if not orders:
             return
-        child = os.fork()
+        try:
+            child = os.fork()
+        except OSError as error:
+            child = -(error.errno or 1)
         if child == 0:
             service.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)

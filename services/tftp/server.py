@@ -1,6 +1,7 @@
 """Port 69: who is answered, and with what."""
 
 import asyncio
+import os
 import socket
 from functools import lru_cache
 
@@ -95,6 +96,7 @@ class Server:
         self._next_turn: asyncio.Handle | None = None
         self._turn_ended = 0.0
         self._socket: socket.socket
+        self._is_stopping = False
         self._has_one_port = settings.tftp_single_port
 
     def _adopted(self, snapshot: Snapshot) -> None:
@@ -110,11 +112,25 @@ class Server:
 
     async def stop(self) -> None:
         """Take no more requests; let what runs finish."""
-        asyncio.get_running_loop().remove_reader(self._socket)
+        self._is_stopping = True
         if self._next_turn is not None:
             self._next_turn.cancel()
+        self.engine.hurry(requests_wait=False)
+        loop = asyncio.get_running_loop()
+        if not self._has_one_port:
+            loop.remove_reader(self._socket)
         await self.engine.drain(DRAIN_SECONDS)
+        loop.remove_reader(self._socket)
         self._socket.close()
+
+    def leave_port(self) -> None:
+        """Leave port 69 to others before a stop, unless transfers need it themselves."""
+        if self._has_one_port:
+            return
+        asyncio.get_running_loop().remove_reader(self._socket)
+        # The engine looks at this descriptor: from now on it is a socket that hears nothing.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            os.dup2(silent.fileno(), self._socket.fileno(), inheritable=False)
 
     async def watch_interfaces(self) -> None:
         """Follow addresses and networks as they come and go, until cancelled."""
@@ -146,9 +162,11 @@ class Server:
             if self._has_one_port and _is_answer(datagram):
                 if not self.engine.receive(address, datagram):
                     self.metrics.rejected(RejectReason.MALFORMED, is_request=False)
+            elif self._is_stopping:
+                continue
             elif not self._inbox.add(address[0], (datagram, control, address)):
                 self.metrics.rejected(RejectReason.FLOOD, is_request=False)
-        if self._next_turn is None:
+        if self._next_turn is None and not self._is_stopping:
             self._serve()
 
     def _serve(self) -> None:

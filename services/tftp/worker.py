@@ -14,6 +14,7 @@ from bootyard.runtime.merged import read_values
 from bootyard.runtime.settings import Settings
 from bootyard.runtime.snapshots import SnapshotHolder
 from bootyard.runtime.telemetry import make_registry
+from services.tftp.loop import make_loop
 from services.tftp.messages import (
     LENGTH_BYTES,
     Adopted,
@@ -22,12 +23,12 @@ from services.tftp.messages import (
     Event,
     Fault,
     FromWorker,
+    Lost,
     Ready,
     ToWorker,
     frame,
     read_order,
 )
-from services.tftp.loop import make_loop
 from services.tftp.server import Server
 
 log = logging.get_logger(__name__)
@@ -43,11 +44,14 @@ class Parent:
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.registry = make_registry()
         self._writer = writer
+        self._lost = 0
 
-    def say(self, message: FromWorker) -> None:
-        """Send a message; never waits."""
-        if self._writer.transport.get_write_buffer_size() < MOST_UNSENT:
-            self._writer.write(frame(message))
+    def say(self, message: FromWorker) -> bool:
+        """Send a message; never waits. False: it was dropped."""
+        if self._writer.transport.get_write_buffer_size() >= MOST_UNSENT:
+            return False
+        self._writer.write(frame(message))
+        return True
 
     def internal_error(self, where: str) -> None:
         """Count a fault of ours."""
@@ -59,11 +63,14 @@ class Parent:
 
     def add_event(self, event: BootEvent) -> None:
         """Pass an event on."""
-        self.say(Event(encode(event)))
+        if not self.say(Event(encode(event))):
+            self._lost += 1
 
     def count(self) -> None:
         """Tell what was counted so far."""
         self.say(Counts(read_values(self.registry)))
+        if self._lost and self.say(Lost(self._lost)):
+            self._lost = 0
 
 
 class Worker:
@@ -104,6 +111,8 @@ async def _serve(settings: Settings, listener: socket.socket, end: socket.socket
     parent.say(Ready())
     while isinstance(order := await _read(reader), Adopted):
         worker.snapshots.adopt(await asyncio.to_thread(_read_snapshot, order.document))
+    if order is None:
+        server.leave_port()  # it is the next service's
     await server.stop()
     for task in tasks:
         task.cancel()

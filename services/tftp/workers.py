@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
 import msgspec
@@ -22,13 +23,14 @@ from services.tftp.messages import (
     Event,
     Fault,
     FromWorker,
+    Lost,
     Ready,
     Stop,
     frame,
     read_report,
 )
 from services.tftp.metrics import TFTPMetrics
-from services.tftp.nursery import Nursery
+from services.tftp.nursery import Nursery, NurseryLost
 
 log = get_logger(__name__)
 
@@ -65,23 +67,29 @@ class Worker:
         self._writer.write(framed)
 
     async def listen(self, receive: Callable[[FromWorker], None]) -> str:
-        """Receive what it says until it ends or is silent; tells which."""
+        """Receive what it says until it has ended, or is ended for its silence; tells why."""
         try:
             while True:
                 receive(await self._read())
         except TimeoutError:
+            self.kill()
             return "it was silent"
         except (asyncio.IncompleteReadError, ConnectionError):
             self._has_ended = True
             return "it ended"
         except (msgspec.DecodeError, ValueError) as error:
+            self.kill()
             return f"it said what cannot be read: {error}"
 
     def close(self) -> None:
-        """End it for good: its transfers are over."""
+        """Leave it alone: it lets its transfers finish, and ends."""
         self._writer.close()
+
+    def kill(self) -> None:
+        """End it at once, with its transfers."""
         if not self._has_ended:
-            os.kill(self._pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
 
     async def _read(self) -> FromWorker:
         length = int.from_bytes(await self._read_exactly(LENGTH_BYTES), "big")
@@ -89,11 +97,13 @@ class Worker:
 
     async def _read_exactly(self, count: int) -> bytes:
         reading = asyncio.ensure_future(self._reader.readexactly(count))
-        for seconds in (SILENT_SECONDS, GRACE_SECONDS):
-            done, _ = await asyncio.wait((reading,), timeout=seconds)
-            if done:
-                return reading.result()
-        reading.cancel()
+        try:
+            for seconds in (SILENT_SECONDS, GRACE_SECONDS):
+                done, _ = await asyncio.wait((reading,), timeout=seconds)
+                if done:
+                    return reading.result()
+        finally:
+            reading.cancel()
         raise TimeoutError
 
 
@@ -109,6 +119,8 @@ class Workers:
         self._numbers = 0
         self._running: dict[int, Worker] = {}
         self._adopted = b""
+        self._has_begun = False
+        """All of them served already."""
         template = make_registry()
         TFTPMetrics(template)
         registry = service.telemetry.registry
@@ -126,45 +138,63 @@ class Workers:
         changed = asyncio.Event()
         self._service.snapshots.on_adopt(lambda _: changed.set())
         await self._encode(changed)
-        pass_on = asyncio.create_task(self._pass_on_snapshots(changed))
-        keep = [asyncio.create_task(self._keep(listener)) for listener in listeners]
+        tasks = self._service.tasks
+        pass_on = tasks.create_task(self._pass_on_snapshots(changed))
+        keep = [tasks.create_task(self._keep(listener)) for listener in listeners]
         await self._service.stopping.wait()
-        self._service.telemetry.ready("tftp", "stopping")
+        self._show()
         for worker in self._running.values():
             worker.say(frame(Stop()))
         await asyncio.wait(keep, timeout=STOP_SECONDS)
+        for worker in self._running.values():
+            worker.kill()
         for task in (*keep, pass_on):
             task.cancel()
+        await asyncio.wait(keep)
         for listener in listeners:
             listener.close()
+        self._nursery.close()
 
     async def _keep(self, listener: socket.socket) -> None:
         """Run one worker after the other on a listener, which keeps what arrives meanwhile."""
+        stopping = self._service.stopping
         pause = 0.0
-        while not self._service.stopping.is_set():
-            await asyncio.sleep(pause)
+        while not stopping.is_set():
             try:
                 worker = await self._start(listener)
             except OSError as error:
                 log.error("worker not started", error=str(error))
-                pause = LONGEST_PAUSE
+                await self._pause(LONGEST_PAUSE)
                 continue
+            except NurseryLost as error:
+                # Another service can be had: whoever keeps this one running starts it, and what
+                # workers carry meanwhile they finish.
+                log.error("workers cannot be replaced", reason=str(error))
+                self._nursery.close()
+                raise
             try:
                 why = await worker.listen(lambda said: self._take(worker, said))  # noqa: B023
             finally:
                 self._end(worker)
-            if self._service.stopping.is_set():
+            if stopping.is_set():
                 return
             lived = monotonic() - worker.began
             pause = min(pause * 2 or 0.1, LONGEST_PAUSE) if lived < SHORT_LIFE else 0.0
             self._restarts.inc()
             log.error("worker replaced", reason=why, seconds=round(lived, 1))
+            await self._pause(pause)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than until the service stops."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._service.stopping.wait()
 
     async def _start(self, listener: socket.socket) -> Worker:
         ours, theirs = socket.socketpair()
         try:
-            pid = self._nursery.start(self._orders, listener, theirs)
-        except OSError:
+            pid = await self._nursery.start(self._orders, listener, theirs)
+        except BaseException:
             ours.close()
             raise
         finally:
@@ -175,6 +205,8 @@ class Workers:
         worker = Worker(self._numbers, pid, reader, writer)
         self._running[worker.number] = worker
         worker.say(self._adopted)
+        if self._service.stopping.is_set():
+            worker.say(frame(Stop()))
         return worker
 
     def _take(self, worker: Worker, said: FromWorker) -> None:
@@ -183,6 +215,8 @@ class Workers:
                 self._merged.update(worker.number, values)
             case Event(document):
                 self._service.store.add_document(document)
+            case Lost(events):
+                self._service.telemetry.events_dropped(events)
             case Degraded(name, reason):
                 self._service.telemetry.degraded(name, reason)
             case Fault(where):
@@ -200,12 +234,16 @@ class Workers:
     def _show(self) -> None:
         """Tell how many workers serve."""
         ready = sum(worker.is_ready for worker in self._running.values())
-        missing = self._count - ready
+        is_stopping = self._service.stopping.is_set()
+        missing = 0 if is_stopping else self._count - ready
         self._alive.set(ready)
         self._restarting.set(missing)
+        self._has_begun |= ready == self._count
+        why = None if ready and self._has_begun else f"{ready} of {self._count} workers serve"
         telemetry = self._service.telemetry
-        telemetry.ready("tftp", None if ready else "no worker serves")
-        telemetry.degraded("workers", f"{missing} of {missing + ready} start" if missing else None)
+        telemetry.ready("tftp", "stopping" if is_stopping else why)
+        restarting = f"{missing} of {self._count} restarting" if missing else None
+        telemetry.degraded("workers", restarting if self._has_begun else None)
 
     async def _pass_on_snapshots(self, changed: asyncio.Event) -> None:
         while True:

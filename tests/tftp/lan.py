@@ -122,8 +122,9 @@ class Lan:
         )
         (self.folder / "state/tftp/snapshot.json").write_bytes(snapshot.to_json())
 
-    def start(self) -> None:
-        """Start the service and wait until it is ready."""
+    def start(self, log: Path | None = None) -> None:
+        """Start the service and wait until it is ready; `log`: where it writes from now on."""
+        self.log = log or self.log
         self.launch()
         self.wait_for(lambda: self.get("/readyz")[0] == 200)
 
@@ -210,10 +211,11 @@ class Lan:
         pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
         return {name: float(value) for name, value in pairs}
 
-    def logged(self, event: str) -> list[dict[str, object]]:
+    def logged(self, event: str, *, traceback_follows: bool = False) -> list[dict[str, object]]:
         """Read the service's log lines of one kind."""
-        lines = (json.loads(line) for line in self.log.read_text().splitlines())
-        return [line for line in lines if line["event"] == event]
+        written = self.log.read_text().splitlines()
+        read = [line for line in written if not traceback_follows or line.startswith("{")]
+        return [line for line in map(json.loads, read) if line["event"] == event]
 
     def wait_for(self, holds: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
         """Wait until something is so."""

@@ -11,6 +11,7 @@ from services.tftp.messages import (
     Event,
     Fault,
     FromWorker,
+    Lost,
     Ready,
     Stop,
     ToWorker,
@@ -32,6 +33,7 @@ def test_orders_arrive_as_they_were_given(order: ToWorker) -> None:
     [
         Counts((0.0, 1.5, 1e300)),
         Event(b"{}"),
+        Lost(3),
         Ready(),
         Degraded("interfaces", "eth9 cannot be served"),
         Degraded("interfaces", None),

@@ -1,6 +1,5 @@
 """Worker processes on real sockets: what one of them does not do to the others."""
 
-import os
 import signal
 import socket
 import time
@@ -11,97 +10,34 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.tftp.packet import Data, OptionAck
-from tests.namespaces import inside, ip
-from tests.tftp.lan import Lan, Talk
+from tests.namespaces import inside
+from tests.tftp.lan import Lan
+from tests.tftp.workers import (
+    ALIVE,
+    MACHINES,
+    Transfer,
+    holder_of,
+    make_lan,
+    nursery,
+    spread,
+    workers,
+)
 
-MACHINES = [f"192.0.2.{number}" for number in range(60, 76)]
-BLOCK = 1024
-CONTENT = bytes(i * 7 % 251 for i in range(200 * BLOCK))
-OPTIONS = (("blksize", str(BLOCK)),)
+pytestmark = pytest.mark.needs("ip", "ss")
+
 SESSIONS = "bootyard_tftp_sessions"
 RESTARTS = "bootyard_tftp_worker_restarts_total"
-ALIVE = 'bootyard_tftp_workers{state="alive"}'
 COMPLETE = 'bootyard_tftp_transfers_total{file_class="kernel",outcome="complete"}'
 
 
 @pytest.fixture
 def lan(tmp_path: Path) -> Iterator[Lan]:
-    made = Lan(tmp_path)
-    (tmp_path / "images/linux").write_bytes(CONTENT)
-    made.publish({"linux": tmp_path / "images/linux"})
-    made.settings = {"BOOTYARD_TFTP_WORKERS": "2"}
+    made = make_lan(tmp_path)
     try:
-        made.build()
-        for machine in MACHINES:
-            ip("-n", made.client, "address", "add", f"{machine}/24", "dev", "e0")
         made.start()
-        made.wait_for(lambda: made.metric(ALIVE) == 2)
         yield made
     finally:
         made.close()
-
-
-class Transfer:
-    """A machine in the middle of a transfer."""
-
-    def __init__(self, lan: Lan, machine: str) -> None:
-        self.machine = machine
-        self.talk = lan.talk(machine)
-        self.received = b""
-
-    def begin(self) -> None:
-        """Ask, and load the first block."""
-        self.talk.ask("images/test@1/linux", OPTIONS)
-        assert isinstance(self.talk.receive(), OptionAck)
-        self.talk.ack(0)
-        self.take()
-
-    def take(self) -> None:
-        """Load one block more."""
-        packet = self.talk.receive()
-        wanted = len(self.received) // BLOCK + 1
-        while isinstance(packet, Data) and packet.block < wanted:
-            packet = self.talk.receive()
-        assert isinstance(packet, Data)
-        assert packet.block == wanted
-        self.received += packet.payload
-
-    def finish(self) -> None:
-        """Load the rest."""
-        while True:
-            block = len(self.received) // BLOCK
-            self.talk.ack(block if len(self.received) % BLOCK == 0 else block + 1)
-            if block == len(CONTENT) // BLOCK:
-                break
-            self.take()
-        self.talk.receive()  # the empty block that ends it
-        self.talk.ack(len(CONTENT) // BLOCK + 1)
-        assert self.received == CONTENT
-
-
-def workers(lan: Lan) -> list[psutil.Process]:
-    """Find the worker processes: those that hold ports for transfers, or would."""
-    assert lan.service is not None
-    [nursery] = psutil.Process(lan.service.pid).children()
-    return nursery.children()
-
-
-def holder_of(lan: Lan, talk: Talk) -> psutil.Process:
-    """Find the worker that a machine's transfer is with."""
-    port = talk.peer[1]
-    found = lan.run_in(lan.host, "ss", "-Hunap", f"sport = :{port}").stdout
-    return next(worker for worker in workers(lan) if f"pid={worker.pid}," in found)
-
-
-def spread(lan: Lan) -> tuple[list[Transfer], list[Transfer]]:
-    """Begin a transfer of each machine; those of one worker, and those of the other."""
-    transfers = [Transfer(lan, machine) for machine in MACHINES]
-    for transfer in transfers:
-        transfer.begin()
-    first = holder_of(lan, transfers[0].talk)
-    with_first = [t for t in transfers if holder_of(lan, t.talk) == first]
-    return with_first, [t for t in transfers if t not in with_first]
 
 
 def test_machines_are_spread_and_each_has_one_worker(lan: Lan) -> None:
@@ -173,37 +109,6 @@ def test_a_worker_that_hangs_is_replaced(lan: Lan) -> None:
     again.finish()
 
 
-def test_nothing_is_left_when_the_service_is_killed(lan: Lan) -> None:
-    assert lan.service is not None
-    [nursery] = psutil.Process(lan.service.pid).children()
-    processes = [nursery, *nursery.children()]
-    assert len(processes) == 3
-    lan.service.kill()
-    lan.service.wait(10)
-    lan.service = None
-    _, left = psutil.wait_procs(processes, timeout=10)
-    assert not left
-    assert "Traceback" not in lan.log.read_text()
-    lan.start()
-    lan.stop()
-
-
-def test_a_stop_lets_the_transfers_of_all_workers_finish(lan: Lan) -> None:
-    mine, others = spread(lan)
-    assert lan.service is not None
-    processes = workers(lan)
-    for pid in (lan.service.pid, *(process.pid for process in processes)):
-        os.kill(pid, signal.SIGTERM)  # as systemd does, which knows all processes
-    time.sleep(0.3)
-    for transfer in (mine[0], others[0]):
-        transfer.finish()
-    assert lan.service.wait(15) == 0
-    lan.service = None
-    assert not any(process.is_running() for process in processes)
-    outcomes = [line["outcome"] for line in lan.logged("transfer finished")]
-    assert outcomes.count("complete") == 2
-
-
 def test_the_port_is_not_shared_with_another_server(lan: Lan) -> None:
     lan.stop()
 
@@ -218,3 +123,55 @@ def test_the_port_is_not_shared_with_another_server(lan: Lan) -> None:
         lan.wait_for(lambda: bool(lan.logged("port not served")))
         assert lan.get("/readyz")[0] == 503
     lan.wait_for(lambda: lan.get("/readyz")[0] == 200)
+
+
+def test_a_service_with_one_worker_is_one_process(lan: Lan) -> None:
+    lan.stop()
+    lan.settings["BOOTYARD_TFTP_WORKERS"] = "1"
+    lan.start()
+    assert lan.service is not None
+    assert psutil.Process(lan.service.pid).children() == []
+
+
+def test_the_service_is_ready_while_a_worker_is_replaced_and_says_so(lan: Lan) -> None:
+    mine, others = spread(lan)
+    maker, killed = nursery(lan), holder_of(lan, mine[0].talk)
+    maker.suspend()
+    killed.kill()
+    lan.wait_for(lambda: "workers: 1 of 2 restarting" in lan.get("/readyz")[1])
+    assert lan.get("/readyz")[0] == 200
+    assert lan.metrics_at_once()['bootyard_tftp_workers{state="restarting"}'] == 1
+    assert lan.metric(SESSIONS) == len(others)
+    others[0].finish()
+    maker.resume()
+    lan.wait_for(lambda: "workers:" not in lan.get("/readyz")[1])
+    assert lan.metrics_at_once()[ALIVE] == 2
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_service_that_can_make_no_workers_ends_and_what_runs_finishes(
+    lan: Lan, how: signal.Signals
+) -> None:
+    mine, others = spread(lan)
+    maker = nursery(lan)
+    killed, living = (holder_of(lan, transfers[0].talk) for transfers in (mine, others))
+    maker.send_signal(how)
+    killed.kill()
+    assert lan.service is not None
+    while lan.service.poll() is None:
+        others[0].go_on()
+        time.sleep(0.1)
+    assert lan.service.returncode != 0
+    lan.service = None
+    [line] = lan.logged("workers cannot be replaced", traceback_follows=True)
+    assert "process that makes workers" in str(line["reason"])
+    # Whoever keeps services running starts another one: the port is free, although the worker that
+    # was left has its transfers to finish.
+    lan.start(lan.folder / "second.log")
+    assert living.is_running()
+    late = Transfer(lan, mine[0].machine)
+    late.begin()
+    others[0].finish()
+    late.finish()
+    _, left = psutil.wait_procs([maker, living], timeout=15)
+    assert not left
