@@ -62,9 +62,13 @@ class _SharedFile:
         self.has_changed = False
 
     def is_unchanged(self) -> bool:
-        """Look at the file; once it has changed, nothing makes it what it was."""
+        """Look at the file; once it has changed, nothing makes it what it was.
+
+        One without a name was replaced by another file, or deleted.
+        """
         if not self.has_changed:
-            self.has_changed = fingerprint_of(os.fstat(self.descriptor)) != self.fingerprint
+            status = os.fstat(self.descriptor)
+            self.has_changed = fingerprint_of(status) != self.fingerprint or not status.st_nlink
         return not self.has_changed
 
 

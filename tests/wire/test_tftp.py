@@ -11,6 +11,7 @@ import pytest
 
 from bootyard.model.snapshot import Root, Slice
 from services.tftp.packet import Ack, Data, Error, OptionAck, WriteRequest
+from tests.namespaces import ip
 from tests.tftp.lan import CLIENT, HOST, SECOND, UNSERVED, Lan
 
 pytestmark = pytest.mark.needs("ip", "tftp", "atftp", "curl", "iptables")
@@ -43,9 +44,12 @@ def make_lan(folder: Path) -> Lan:
     return lan
 
 
-@pytest.fixture(scope="module")
-def shared_lan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lan]:
+@pytest.fixture(scope="module", params=["1", "2"], ids=["alone", "workers"])
+def shared_lan(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Lan]:
     lan = make_lan(tmp_path_factory.mktemp("tftp"))
+    lan.settings = {"BOOTYARD_TFTP_WORKERS": request.param}
     try:
         lan.build()
         lan.start()
@@ -417,7 +421,10 @@ def lossy_lan(lan: Lan) -> Iterator[Lan]:
     """
     for namespace in (lan.host, lan.client):
         lan.run_in(namespace, "iptables", "-A", "INPUT", *LOSS)
+    # A window that is sent as one packet would be lost as one, or (one run in six) none of it.
+    ip("-n", lan.host, "link", "set", "dev", "e0", "gso_max_segs", "1")
     yield lan
+    ip("-n", lan.host, "link", "set", "dev", "e0", "gso_max_segs", "65535")
     for namespace in (lan.host, lan.client):
         lan.run_in(namespace, "iptables", "-D", "INPUT", *LOSS)
 
@@ -437,9 +444,10 @@ def test_one_percent_loss(lossy_lan: Lan, client: Client) -> None:
     assert lossy_lan.metric(retransmitted) > before
 
 
-@pytest.fixture
-def own_lan(tmp_path: Path) -> Iterator[Lan]:
+@pytest.fixture(params=["1", "2"], ids=["alone", "workers"])
+def own_lan(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Lan]:
     lan = make_lan(tmp_path)
+    lan.settings = {"BOOTYARD_TFTP_WORKERS": request.param}
     try:
         lan.build()
         lan.start()

@@ -73,7 +73,7 @@ def begin(lan: Lan) -> tuple[list[Machine], list[Machine]]:
     return of_changing, of_other
 
 
-@pytest.mark.parametrize("change", [truncate, rewrite])
+@pytest.mark.parametrize("change", [truncate, rewrite, replace_at_once])
 def test_transfers_of_a_file_that_changes_end_with_an_error(
     lan: Lan, change: Callable[[Path], None]
 ) -> None:
@@ -87,18 +87,6 @@ def test_transfers_of_a_file_that_changes_end_with_an_error(
     for machine in of_other:
         assert machine.received == OTHER
     assert lan.metric(CHANGED) == len(of_changing)
-
-
-def test_transfers_of_a_file_that_is_replaced_have_nothing_of_the_new_one(lan: Lan) -> None:
-    """Its name leads to another file: what is being sent is as whole as it was."""
-    of_changing, of_other = begin(lan)
-    replace_at_once(lan.folder / "images/changes")
-    load([*of_changing, *of_other])
-    for machine in of_changing:
-        assert WAS.startswith(machine.received)
-        assert machine.received == WAS or machine.errors
-    for machine in of_other:
-        assert machine.received == OTHER
 
 
 @pytest.mark.parametrize("change", [truncate, rewrite, replace_at_once])

@@ -16,13 +16,13 @@ LOADER_BYTES = random.Random(5).randbytes(400_003)
 ONLY_69 = ("-p", "udp", "!", "--sport", "69", "-j", "DROP")
 
 
-@pytest.fixture(scope="module")
-def lan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lan]:
+@pytest.fixture(scope="module", params=["1", "2"], ids=["alone", "workers"])
+def lan(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Lan]:
     made = Lan(tmp_path_factory.mktemp("tftp-single-port"))
     made.add_loader("uefi-x64/test.bin", LOADER_BYTES)
     (made.folder / "images" / "linux").write_bytes(b"x")
     made.publish({"linux": made.folder / "images" / "linux"})
-    made.settings = {"BOOTYARD_TFTP_SINGLE_PORT": "true"}
+    made.settings = {"BOOTYARD_TFTP_SINGLE_PORT": "true", "BOOTYARD_TFTP_WORKERS": request.param}
     try:
         made.build()
         made.run_in(made.client, "iptables", "-A", "INPUT", *ONLY_69)
@@ -79,3 +79,23 @@ def test_answers_of_nobody_are_counted_and_ignored(lan: Lan) -> None:
     talk.send_raw(Ack(3).to_bytes(), (HOST, 69))
     lan.wait_for(lambda: lan.metric(malformed) == before + 1)
     assert talk.hears_nothing()
+
+
+def test_a_stop_lets_running_transfers_finish(lan: Lan) -> None:
+    talk, other = lan.talk(), lan.talk()
+    talk.ask(LOADER, (("blksize", "1024"),))
+    talk.receive()
+    assert lan.service is not None
+    lan.service.terminate()
+    lan.wait_for(lambda: "stopping" in lan.get("/readyz")[1])
+    other.ask(LOADER)
+    last = len(LOADER_BYTES) // 1024 + 1
+    for block in range(1, last + 1):
+        talk.ack(block - 1)
+        while talk.receive() != Data(block, LOADER_BYTES[(block - 1) * 1024 : block * 1024]):
+            pass
+    talk.ack(last)
+    assert other.hears_nothing()
+    assert lan.service.wait(15) == 0
+    assert lan.logged("transfer finished")[-1]["outcome"] == "complete"
+    lan.start()
