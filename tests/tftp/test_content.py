@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootyard.model.snapshot import Fingerprint, Root, Slice, Text
-from services.tftp.content import CHECK_EVERY, ContentStore, SourceChanged
+from services.tftp.content import CHECK_EVERY, ContentStore, SliceSource, SourceChanged
 
 
 def fingerprint(path: Path) -> Fingerprint:
