@@ -64,9 +64,8 @@ class ReadTransfer:
         self._is_undisturbed = True  # no block of it was sent before, no ACK came twice
         self._repeat_means_loss = True
         self._peer_proven = False
-        self._asks_again = False  # its last ACK came again: it is there, and misses blocks
         self._repeats = 0
-        self._progress = now
+        self._progress = self._heard = now
         self._farewell: bytes | None = None
         self.started = self.ended = now
         self.retransmits = 0
@@ -126,7 +125,7 @@ class ReadTransfer:
         """Be where a steady transfer is once the window up to `block` was sent, now."""
         self._acknowledged = block - self._terms.window_size
         self._newest = self._window_end = block
-        self._progress = self._window_sent = self._timer_start = now
+        self._progress = self._heard = self._window_sent = self._timer_start = now
 
     def receive(self, datagram: bytes, now: float) -> None:
         """Take a datagram from the client's port."""
@@ -202,8 +201,11 @@ class ReadTransfer:
             return
         silence = now - self._progress
         is_hopeless = self._is_hopeless(silence)
-        may_be_complete = self._sent_all and self._peer_proven and not self._asks_again
-        if may_be_complete and (is_hopeless or silence >= FINAL_ACK_LIMIT):
+        # One whose last ACK came again since then is there, and misses blocks.
+        is_gone = now - self._heard >= FINAL_ACK_LIMIT or (
+            is_hopeless and self._heard == self._progress
+        )
+        if self._peer_proven and self._sent_all and is_gone:
             self._acknowledged = self.last_block
             self._end(TransferOutcome.COMPLETE, self._progress)
         elif is_hopeless:
@@ -240,16 +242,15 @@ class ReadTransfer:
         if ahead > self._window_end - self._acknowledged:
             return  # an ACK of the past, or of what was not sent
         if ahead == 0:
-            self._asks_again = True
+            self._heard = now
             self._receive_repeated_ack(now)
             return
-        self._asks_again = False
         self._acknowledged += ahead
         self._peer_proven = True
         if self._repeats:
             self._repeats = 0
             self._clock.answered(now - self._timer_start)
-        self._progress = self._timer_start = now
+        self._progress = self._heard = self._timer_start = now
         if self._acknowledged == self.last_block:
             self._end(TransferOutcome.COMPLETE, now)
         elif self._acknowledged == self._window_end:

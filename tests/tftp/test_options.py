@@ -90,6 +90,6 @@ def test_never_more_than_was_asked_for(requested: Options) -> None:
     for name, value in terms.accepted:
         assert name in first
         if name in {"blksize", "windowsize"}:
-            assert any(int(value) <= int(v) for n, v in requested if n == name and v.isdigit())
+            assert any(int(value) <= int(v) for n, v in requested if n == name and v.isdecimal())
         if name == "timeout":
             assert (name, value) in [(n, str(int(v))) for n, v in requested if v.isdecimal()]
