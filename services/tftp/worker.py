@@ -117,6 +117,7 @@ async def _serve(settings: Settings, listener: socket.socket, end: socket.socket
     for task in tasks:
         task.cancel()
     parent.count()
+    writer.transport.set_write_buffer_limits(0)  # so that it waits until all has left
     try:
         await writer.drain()
     except ConnectionError:

@@ -1,11 +1,13 @@
 """What worker processes are told and tell, with a real Valkey."""
 
+import signal
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 import redis
 
@@ -114,6 +116,30 @@ def test_the_last_events_are_passed_on_at_a_stop(lan: Lan, connection: "redis.Re
     lan.service = None
     complete = [event.ip for event in events(connection) if event.outcome == "complete"]
     assert sorted(map(str, complete)) == sorted((mine[0].machine, others[0].machine))
+
+
+def test_workers_end_when_the_service_has_taken_what_they_said_last(
+    lan: Lan, connection: "redis.Redis"
+) -> None:
+    """More than the sockets between them hold."""
+    transfers = [Transfer(lan, machine) for machine in MACHINES for _ in range(30)]
+    for transfer in transfers:
+        transfer.begin()
+        transfer.go_on()
+        transfer.go_on()  # machines that end earlier were only looking
+    assert lan.service is not None
+    processes = workers(lan)
+    lan.service.terminate()
+    lan.wait_for(lambda: "stopping" in lan.get("/readyz")[1])
+    lan.service.send_signal(signal.SIGSTOP)
+    for transfer in transfers:
+        transfer.talk.send_raw(Error(0).to_bytes())
+    lan.wait_for(lambda: len(lan.logged("transfer finished")) == len(transfers))
+    psutil.wait_procs(processes, timeout=1)  # as long as one that waits for nobody would need
+    lan.service.send_signal(signal.SIGCONT)
+    assert lan.service.wait(15) == 0
+    lan.service = None
+    assert len(events(connection)) == len(transfers)
 
 
 def test_events_of_a_killed_worker_are_kept_and_none_comes_twice(
