@@ -11,6 +11,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 Run = Callable[[bytes, socket.socket, socket.socket], None]
@@ -20,6 +21,9 @@ ORDERS_BYTES = 65536
 ANSWER_BYTES = 16
 ANSWER_SECONDS = 5.0
 """Forking takes milliseconds."""
+
+ENDING_SECONDS = 1.0
+"""Workers close their connections some milliseconds before they have ended."""
 
 
 class NurseryLost(Exception):
@@ -58,10 +62,14 @@ class Nursery:
         return number
 
     def close(self) -> None:
-        """End the forking process; workers go on."""
+        """End the forking process, behind workers that are ending; others go on."""
+        with suppress(OSError):
+            self._socket.settimeout(ENDING_SECONDS)
+            self._socket.shutdown(socket.SHUT_WR)
+            self._socket.recv(ANSWER_BYTES)  # nothing, when it has ended
         self._socket.close()
         if self._pid:
-            os.kill(self._pid, signal.SIGKILL)  # it would end by itself, unless it hangs
+            os.kill(self._pid, signal.SIGKILL)  # unless it has, it hangs
             os.waitpid(self._pid, 0)
             self._pid = 0
 
@@ -74,7 +82,7 @@ def _fork_on_demand(service: socket.socket, run: Run) -> None:
     while True:
         orders, descriptors, _, _ = socket.recv_fds(service, ORDERS_BYTES, 2)
         if not orders:
-            return
+            break
         try:
             child = os.fork()
         except OSError as error:
@@ -87,6 +95,9 @@ def _fork_on_demand(service: socket.socket, run: Run) -> None:
         for descriptor in descriptors:
             os.close(descriptor)
         service.send(str(child).encode())
+    # Whoever inherits workers may leave them as zombies. With SIGCHLD ignored this waits for all.
+    with suppress(ChildProcessError):
+        os.wait()
 
 
 def _end_with(last: Callable[[], None]) -> None:
