@@ -10,7 +10,6 @@ was told to ask on; it is left out as soon as another process is seen on the por
 import asyncio
 import os
 import socket
-import struct
 import time
 from collections.abc import Mapping
 from functools import lru_cache
@@ -19,6 +18,13 @@ from pathlib import Path
 
 from bootyard.runtime.interfaces import Interface
 from bootyard.runtime.log import get_logger
+from bootyard.runtime.udp import (
+    CONTROL_SPACE,
+    IP_PKTINFO,
+    enlarge_receive_buffer,
+    leave_by,
+    read_packet_info,
+)
 from services.proxydhcp.identify import Listener
 from services.proxydhcp.relays import Relays
 from services.proxydhcp.reply import BOOTPS, BROADCAST, Endpoint
@@ -26,19 +32,12 @@ from services.proxydhcp.responder import Heard, Responder
 
 log = get_logger(__name__)
 
-IP_PKTINFO = 8
-"""ip(7); the socket module has no name for it before Python 3.14."""
-_PKTINFO = struct.Struct("=I4s4s")
-"""struct in_pktinfo: interface index, local address, destination address."""
-
 DRAIN = 64
 """Datagrams that are read before other tasks get a turn."""
 DATAGRAM_SIZE = 4096
 """More than any DHCP message has; a longer datagram is cut, and malformed then."""
 RECEIVE_BUFFER = 2 << 20
 """Bytes; the kernel doubles it, and counts about 1 KiB for a request: some thousand machines."""
-SO_RCVBUFFORCE = 33
-"""socket(7); the socket module has no name for it."""
 
 
 ANY_INTERFACE = 0
@@ -92,9 +91,7 @@ class DHCPSocket:
     def _readable(self) -> None:
         for _ in range(DRAIN):
             try:
-                data, ancillary, _flags, source = self._socket.recvmsg(
-                    DATAGRAM_SIZE, socket.CMSG_SPACE(_PKTINFO.size)
-                )
+                data, ancillary, _flags, source = self._socket.recvmsg(DATAGRAM_SIZE, CONTROL_SPACE)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -119,7 +116,7 @@ class DHCPSocket:
             address, port = target
             through = index if address == BROADCAST else ANY_INTERFACE
             to = (BROADCAST_TEXT if address is BROADCAST else str(address), port)
-            self._socket.sendmsg([reply], _leave_by(through, reply_from), 0, to)
+            self._socket.sendmsg([reply], leave_by(through, reply_from), 0, to)
             if port == BOOTPS:
                 self._relays.note(address, time.monotonic())
 
@@ -140,13 +137,6 @@ _address = lru_cache(maxsize=1024)(IPv4Address)
 """Most machines ask from 0.0.0.0; reading an address costs as much as reading a packet."""
 
 
-@lru_cache(maxsize=1024)
-def _leave_by(through: int, reply_from: IPv4Address) -> tuple[tuple[int, int, bytes]]:
-    """Make the control message for an answer: its interface and its source address."""
-    info = _PKTINFO.pack(through, reply_from.packed, bytes(4))
-    return ((socket.IPPROTO_IP, IP_PKTINFO, info),)
-
-
 def shared_port(port: int, own: frozenset[int]) -> bool:
     """Tell whether a UDP port is held by sockets other than `own` (inode numbers)."""
     try:
@@ -162,19 +152,15 @@ def shared_port(port: int, own: frozenset[int]) -> bool:
 def _prepare(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-    try:
-        # Beyond the system's limit for everybody (net.core.rmem_max); needs CAP_NET_ADMIN.
-        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
-    except PermissionError:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    enlarge_receive_buffer(sock, RECEIVE_BUFFER)
     sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
 
 
 def _arrival(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, IPv4Address | None]:
     """Read by which interface a datagram came, and to which address of ours; None: a broadcast."""
-    for level, kind, data in ancillary:
-        if level == socket.IPPROTO_IP and kind == IP_PKTINFO and len(data) >= _PKTINFO.size:
-            index, local, destination = _PKTINFO.unpack_from(data)
-            is_ours = local == destination and destination != BROADCAST.packed
-            return int(index), IPv4Address(destination) if is_ours else None
-    return ANY_INTERFACE, None
+    info = read_packet_info(ancillary)
+    if info is None:
+        return ANY_INTERFACE, None
+    index, local, destination = info
+    is_ours = local == destination and destination != BROADCAST.packed
+    return index, IPv4Address(destination) if is_ours else None

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from bootyard.runtime.log import get_logger
+from bootyard.runtime.udp import enlarge_receive_buffer, enlarge_send_buffer, leave_by
 from services.tftp.batches import Batch, address_of
 from services.tftp.order import Peer
 
@@ -22,18 +23,15 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 # linux/in.h and linux/udp.h; the socket module does not name them.
-IP_PKTINFO = 8
 IP_MTU_DISCOVER = 10
 IP_PMTUDISC_DONT = 0
 IP_UNICAST_IF = 50
 UDP_SEGMENT = 103
 
-SO_SNDBUFFORCE = 32
-SO_RCVBUFFORCE = 33
 BUFFER_BYTES = 4 << 20
 
 WAIT_SECONDS = 0.001
-"""How long `recvmmsg` waits where it is told to wait."""
+"""How long an exchange waits for its ACK."""
 
 MESSAGES = 128
 """As many are sent with one call."""
@@ -80,7 +78,7 @@ class Lane:
         if found is None:
             parts = self._ancillary()
             if segment:
-                parts.append((socket.SOL_UDP, UDP_SEGMENT, struct.pack("=H", segment)))
+                parts += ((socket.SOL_UDP, UDP_SEGMENT, struct.pack("=H", segment)),)
             buffer = bytearray(b"".join(_control_message(*part) for part in parts))
             self._kept.append(buffer)
             found = self._controls[segment] = (address_of(buffer), len(buffer)) if parts else (0, 0)
@@ -129,11 +127,8 @@ class Lane:
         if self.is_batched:
             self.socket.close()
 
-    def _ancillary(self) -> list[tuple[int, int, bytes]]:
-        if self.is_batched:
-            return []
-        info = struct.pack("=I4s4s", self.interface_index, self.address.packed, bytes(4))
-        return [(socket.IPPROTO_IP, IP_PKTINFO, info)]
+    def _ancillary(self) -> tuple[tuple[int, int, bytes], ...]:
+        return () if self.is_batched else leave_by(self.interface_index, self.address)
 
 
 def _control_message(level: int, kind: int, data: bytes) -> bytes:
@@ -164,14 +159,8 @@ def _open_socket(address: IPv4Address, interface_index: int) -> socket.socket:
         opened.setsockopt(socket.IPPROTO_IP, IP_UNICAST_IF, socket.htonl(interface_index))
         wait = struct.pack("@ll", 0, round(WAIT_SECONDS * 1e6))
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
-        for forced, usual in (
-            (SO_SNDBUFFORCE, socket.SO_SNDBUF),
-            (SO_RCVBUFFORCE, socket.SO_RCVBUF),
-        ):
-            try:
-                opened.setsockopt(socket.SOL_SOCKET, forced, BUFFER_BYTES)
-            except PermissionError:
-                opened.setsockopt(socket.SOL_SOCKET, usual, BUFFER_BYTES)
+        enlarge_send_buffer(opened, BUFFER_BYTES)
+        enlarge_receive_buffer(opened, BUFFER_BYTES)
         opened.bind((str(address), 0))
     except BaseException:
         opened.close()

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from bootyard.runtime.interfaces import explain_bind_error
 from bootyard.runtime.lifecycle import PORT_RETRY_SECONDS, Service
 from bootyard.runtime.log import get_logger
+from bootyard.runtime.udp import IP_PKTINFO, ControlMessages, read_packet_info
 from services.tftp.admission import Arrival
 from services.tftp.batches import address_of
 
@@ -17,10 +18,6 @@ log = get_logger(__name__)
 RECEIVE_BUFFER = 1 << 20
 """A rack that comes back after a power cut asks within one second."""
 
-ControlMessages = list[tuple[int, int, bytes]]
-
-PKTINFO = struct.Struct("=I4s4s")  # struct in_pktinfo, ip(7)
-IP_PKTINFO = 8  # linux/in.h; the socket module names it from Python 3.14 on
 _ATTACH_REUSEPORT_CBPF = 51  # asm-generic/socket.h
 
 _FILTER = struct.Struct("=HBBI")  # struct sock_filter, linux/filter.h
@@ -102,13 +99,11 @@ def _spread_by_address(listeners: list[socket.socket]) -> None:
 
 def parse_arrival(control: ControlMessages, address: tuple[str, int]) -> Arrival | None:
     """Read a datagram's addresses; None without IP_PKTINFO, which the kernel always adds."""
-    for level, kind, octets in control:
-        if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO) and len(octets) >= PKTINFO.size:
-            index, local, destination = PKTINFO.unpack_from(octets)
-            return Arrival(
-                _address(address[0]), address[1], index, _address(local), _address(destination)
-            )
-    return None
+    info = read_packet_info(control)
+    if info is None:
+        return None
+    index, local, destination = info
+    return Arrival(_address(address[0]), address[1], index, _address(local), _address(destination))
 
 
 @lru_cache(maxsize=4096)

@@ -9,6 +9,7 @@ from bootyard.model.errors import MalformedPacket, TFTPErrorCode
 from bootyard.model.snapshot import Snapshot
 from bootyard.runtime.interfaces import missing_interfaces, served_interfaces
 from bootyard.runtime.log import get_logger
+from bootyard.runtime.udp import CONTROL_SPACE, ControlMessages, leave_by
 from services.tftp.admission import Admission, Arrival, served_networks
 from services.tftp.content import ContentStore
 from services.tftp.digest import TransferDigest
@@ -27,7 +28,7 @@ from services.tftp.packet import (
     parse,
     printable,
 )
-from services.tftp.port import IP_PKTINFO, PKTINFO, ControlMessages, parse_arrival
+from services.tftp.port import parse_arrival
 from services.tftp.report import Reporter
 from services.tftp.requests import Refused, RequestDesk
 from services.tftp.subnets import SubnetLimits
@@ -154,9 +155,7 @@ class Server:
         """Take what has arrived off the socket: what its buffer has no room for is lost."""
         for _ in range(DATAGRAMS_A_TURN):
             try:
-                datagram, control, _, address = self._socket.recvmsg(
-                    MAX_REQUEST + 1, socket.CMSG_SPACE(PKTINFO.size)
-                )
+                datagram, control, _, address = self._socket.recvmsg(MAX_REQUEST + 1, CONTROL_SPACE)
             except OSError:
                 break  # nothing more; or an ICMP error, which says nothing that can be trusted
             if self._has_one_port and _is_answer(datagram):
@@ -243,8 +242,7 @@ class Server:
 
     def _send(self, datagram: bytes, arrival: Arrival) -> None:
         """Answer from port 69, by the interface and address that were asked."""
-        source = PKTINFO.pack(arrival.interface_index, arrival.local_address.packed, b"\0" * 4)
-        control = [(socket.IPPROTO_IP, IP_PKTINFO, source)]
+        control = leave_by(arrival.interface_index, arrival.local_address)
         try:
             self._socket.sendmsg([datagram], control, 0, (str(arrival.source), arrival.port))
         except OSError as failure:
