@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bootyard.runtime.log import get_logger
+from bootyard.runtime.waiting import wait_at_most
 
 log = get_logger(__name__)
 
@@ -43,11 +44,7 @@ class Child:
                 reason=describe_exit(status),
                 wait=f"{delay:.1f} s",
             )
-            try:
-                async with asyncio.timeout(delay):
-                    await stopping.wait()
-            except TimeoutError:
-                pass
+            await wait_at_most(stopping, delay)
 
     async def _start(self) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(

@@ -20,6 +20,7 @@ from bootyard.model.document import DocumentInvalid, decode, encode
 from bootyard.model.errors import StoreUnavailable
 from bootyard.model.events import BootEvent
 from bootyard.runtime.log import get_logger
+from bootyard.runtime.waiting import wait_at_most
 
 log = get_logger(__name__)
 
@@ -90,7 +91,7 @@ class Store:
     async def events_sent(self, seconds: float) -> None:
         """Wait until no event is queued, for `seconds` at most; not at all while Redis is away."""
         if self._up:
-            await _wait(self._all_sent, seconds)
+            await wait_at_most(self._all_sent, seconds)
 
     async def keep_published(self) -> None:
         """Keep the snapshot in Redis: it may be flushed, restarted or replaced."""
@@ -189,7 +190,7 @@ class Store:
                     if held != document[:IDENTITY_BYTES]:
                         await client.set(SNAPSHOT_KEY, document)
                         await client.publish(SNAPSHOT_KEY, document[:IDENTITY_BYTES])
-            await _wait(self._document_changed, POLL_SECONDS)
+            await wait_at_most(self._document_changed, POLL_SECONDS)
 
     async def _follow_snapshot(
         self, client: redis.asyncio.Redis, receive: Callable[[bytes], Awaitable[None]]
@@ -239,14 +240,6 @@ def _end_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        pass
 
 
 async def _close(client: redis.asyncio.Redis) -> None:

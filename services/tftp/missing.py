@@ -4,6 +4,7 @@ import asyncio
 
 from bootyard.model.snapshot import Snapshot
 from bootyard.runtime.lifecycle import Service
+from bootyard.runtime.waiting import wait_at_most
 from services.tftp.content import ContentStore
 from services.tftp.metrics import missing_files
 
@@ -22,11 +23,7 @@ async def watch_loaders(service: Service) -> None:
         missing = await asyncio.to_thread(find_missing, service.snapshots.snapshot, contents)
         count.set(len(missing))
         service.telemetry.degraded("loaders", _describe(missing) if missing else None)
-        try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                await adopted.wait()
-        except TimeoutError:
-            pass
+        await wait_at_most(adopted, CHECK_SECONDS)
 
 
 def find_missing(snapshot: Snapshot, contents: ContentStore) -> list[str]:

@@ -9,6 +9,7 @@ from bootyard.model.events import BootEvent, Step
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Learned
 from bootyard.runtime.log import get_logger
+from bootyard.runtime.waiting import wait_at_most
 from services.catalog.boots import learned, storage
 from services.catalog.boots.boot import Boot
 from services.catalog.boots.learning import REVIEW_SECONDS, Change, Learning
@@ -141,11 +142,7 @@ class BootJournal:
         """Save, learn from silence, and close boots that went silent, until cancelled."""
         swept = reviewed = 0.0
         while True:
-            try:
-                async with asyncio.timeout(REVIEW_SECONDS):
-                    await self._to_save.wait()
-            except TimeoutError:
-                pass
+            await wait_at_most(self._to_save, REVIEW_SECONDS)
             self._to_save.clear()
             loop_time = asyncio.get_running_loop().time()
             if loop_time - reviewed >= REVIEW_SECONDS:

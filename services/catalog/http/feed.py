@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections import OrderedDict
 
+from bootyard.runtime.waiting import wait_at_most
 from services.catalog.boots.boot import Boot
 
 REMEMBERED = 1_000
@@ -52,12 +53,7 @@ class BootFeed:
 
     async def wait(self, seconds: float) -> None:
         """Wait for the next change, or a while."""
-        news = self._news
-        try:
-            async with asyncio.timeout(seconds):
-                await news.wait()
-        except TimeoutError:
-            pass
+        await wait_at_most(self._news, seconds)
 
     def _wake(self) -> None:
         news, self._news = self._news, asyncio.Event()
