@@ -8,10 +8,9 @@ from ipaddress import IPv4Address
 from time import monotonic
 
 from bootyard.model.mac import MACAddress
-from bootyard.runtime import neighbours
+from bootyard.runtime.neighbours import complete_entries, read_table
 
 KEPT_SECONDS = 1.0
-COMPLETE = neighbours.COMPLETE
 
 REST = 10
 """After it was read the table is not read again for this many times as long as that took."""
@@ -35,16 +34,6 @@ class NeighbourCache:
         return None if found is None else MACAddress.parse(found)
 
     def _read(self, now: float) -> None:
-        try:
-            lines = neighbours.TABLE.read_text(encoding="ascii").splitlines()[1:]
-        except OSError:
-            lines = []
-        self._macs = complete_entries(lines)
+        self._macs = dict(complete_entries(read_table()))
         self._read_at = now
         self._next_read = now + REST * (monotonic() - now)
-
-
-def complete_entries(lines: list[str]) -> dict[str, str]:
-    """Read lines of /proc/net/arp: IP, type, flags, MAC, mask, device; addresses to MACs."""
-    rows = [columns for line in lines if len(columns := line.split()) >= 4]
-    return {row[0]: row[3] for row in rows if int(row[2], 16) & COMPLETE}
