@@ -1,5 +1,7 @@
 """What the service and its worker processes say to each other, over a socket pair each. Pure."""
 
+from typing import Protocol
+
 import msgspec
 
 LENGTH_BYTES = 4
@@ -58,10 +60,22 @@ _to_worker = msgspec.msgpack.Decoder(ToWorker)
 _from_worker = msgspec.msgpack.Decoder(FromWorker)
 
 
+class Reader(Protocol):
+    """A stream (asyncio.StreamReader)."""
+
+    async def readexactly(self, n: int, /) -> bytes:
+        """Read so many bytes."""
+
+
 def frame(message: ToWorker | FromWorker) -> bytes:
     """Write a message with its length in front."""
     body = _encoder.encode(message)
     return len(body).to_bytes(LENGTH_BYTES, "big") + body
+
+
+async def read_frame(reader: Reader) -> bytes:
+    """Read the body of the next message."""
+    return await reader.readexactly(int.from_bytes(await reader.readexactly(LENGTH_BYTES), "big"))
 
 
 def read_order(body: bytes) -> ToWorker:

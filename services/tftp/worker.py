@@ -16,7 +16,6 @@ from bootyard.runtime.snapshots import SnapshotHolder
 from bootyard.runtime.telemetry import make_registry
 from services.tftp.loop import make_loop
 from services.tftp.messages import (
-    LENGTH_BYTES,
     Adopted,
     Counts,
     Degraded,
@@ -27,6 +26,7 @@ from services.tftp.messages import (
     Ready,
     ToWorker,
     frame,
+    read_frame,
     read_order,
 )
 from services.tftp.server import Server
@@ -138,7 +138,6 @@ async def _count(parent: Parent) -> None:
 async def _read(reader: asyncio.StreamReader) -> ToWorker | None:
     """Read what the service says; None: it is gone."""
     try:
-        length = int.from_bytes(await reader.readexactly(LENGTH_BYTES), "big")
-        return read_order(await reader.readexactly(length))
+        return read_order(await read_frame(reader))
     except (asyncio.IncompleteReadError, ConnectionError):
         return None

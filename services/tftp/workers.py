@@ -15,8 +15,8 @@ from bootyard.runtime.lifecycle import Service
 from bootyard.runtime.log import get_logger
 from bootyard.runtime.merged import MergedCollector
 from bootyard.runtime.telemetry import make_registry
+from bootyard.runtime.waiting import wait_at_most
 from services.tftp.messages import (
-    LENGTH_BYTES,
     Adopted,
     Counts,
     Degraded,
@@ -27,6 +27,7 @@ from services.tftp.messages import (
     Ready,
     Stop,
     frame,
+    read_frame,
     read_report,
 )
 from services.tftp.metrics import TFTPMetrics
@@ -92,16 +93,12 @@ class Worker:
                 os.kill(self._pid, signal.SIGKILL)
 
     async def _read(self) -> FromWorker:
-        length = int.from_bytes(await self._read_exactly(LENGTH_BYTES), "big")
-        return read_report(await self._read_exactly(length))
-
-    async def _read_exactly(self, count: int) -> bytes:
-        reading = asyncio.ensure_future(self._reader.readexactly(count))
+        reading = asyncio.ensure_future(read_frame(self._reader))
         try:
             for seconds in (SILENT_SECONDS, GRACE_SECONDS):
                 done, _ = await asyncio.wait((reading,), timeout=seconds)
                 if done:
-                    return reading.result()
+                    return read_report(reading.result())
         finally:
             reading.cancel()
         raise TimeoutError
@@ -164,7 +161,7 @@ class Workers:
                 worker = await self._start(listener)
             except OSError as error:
                 log.error("worker not started", error=str(error))
-                await self._pause(LONGEST_PAUSE)
+                await wait_at_most(stopping, LONGEST_PAUSE)
                 continue
             except NurseryLost as error:
                 # Another service can be had: whoever keeps this one running starts it, and what
@@ -182,13 +179,7 @@ class Workers:
             pause = min(pause * 2 or 0.1, LONGEST_PAUSE) if lived < SHORT_LIFE else 0.0
             self._restarts.inc()
             log.error("worker replaced", reason=why, seconds=round(lived, 1))
-            await self._pause(pause)
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, but no longer than until the service stops."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._service.stopping.wait()
+            await wait_at_most(stopping, pause)
 
     async def _start(self, listener: socket.socket) -> Worker:
         ours, theirs = socket.socketpair()
