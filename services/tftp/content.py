@@ -112,19 +112,13 @@ class SliceSource:
         """Fill pieces of memory from `offset` on; False: the file has changed."""
         wanted = sum(map(len, pieces))
         if wanted:
-            index = bisect_right(self._ends, offset)
-            start, length = self._extents[index]
-            inside = offset - (self._ends[index] - length)
-            if wanted <= length - inside:
-                count = os.preadv(self._file.descriptor, pieces, start + inside)
+            position, left = self._locate(offset)
+            if wanted <= left:
+                count = os.preadv(self._file.descriptor, pieces, position)
             else:
                 count = _spread(self._read(offset, wanted), pieces)
             if count < wanted:
                 self._file.has_changed = True
-        return self.look()
-
-    def look(self) -> bool:
-        """Look whether the file is still the same."""
         return self._file.is_unchanged()
 
     def read_at(self, offset: int, size: int) -> bytes:
@@ -142,17 +136,22 @@ class SliceSource:
     def _read(self, offset: int, wanted: int) -> bytes:
         pieces: list[bytes] = []
         while wanted > 0:
-            index = bisect_right(self._ends, offset)
-            start, length = self._extents[index]
-            inside = offset - (self._ends[index] - length)
-            count = min(wanted, length - inside)
-            piece = os.pread(self._file.descriptor, count, start + inside)
+            position, left = self._locate(offset)
+            count = min(wanted, left)
+            piece = os.pread(self._file.descriptor, count, position)
             pieces.append(piece)
             if len(piece) < count:
                 break
             offset += count
             wanted -= count
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _locate(self, offset: int) -> tuple[int, int]:
+        """Find where in the file a byte of the content is, and how many follow it there."""
+        index = bisect_right(self._ends, offset)
+        start, length = self._extents[index]
+        left = self._ends[index] - offset
+        return start + length - left, left
 
     def close(self) -> None:
         """Let go of the file."""

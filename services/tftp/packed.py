@@ -42,15 +42,8 @@ class PackableSource(Protocol):
     def is_at_rest(self) -> bool:
         """Whether it may be kept for others."""
 
-    @property
-    def has_changed(self) -> bool:
-        """Whether the file was seen to be another one."""
-
     def read_into(self, offset: int, pieces: list[memoryview]) -> bool:
         """Fill pieces of memory; False: the file has changed."""
-
-    def look(self) -> bool:
-        """Look whether the file is still the same."""
 
 
 class Steps(NamedTuple):

@@ -86,10 +86,7 @@ class Turns:
                     if not self._talk_to_one(lane, run, turn_ends):
                         return
                     continue
-                for _ in range(LOOKS):
-                    taken = self._receive(lane)
-                    if taken:
-                        break
+                taken = self._receive_soon(lane)
             if not taken:
                 taken = self._receive_from_all(WAIT_MS)
             if not taken or monotonic() >= turn_ends:
@@ -143,6 +140,14 @@ class Turns:
             else:
                 taken += self._receive(lane)
         return 0 if is_asked else taken
+
+    def _receive_soon(self, lane: Lane) -> int:
+        """Take a batch that comes within LOOKS; 0: none does."""
+        for _ in range(LOOKS):
+            taken = self._receive(lane)
+            if taken:
+                return taken
+        return 0
 
     def _receive(self, lane: Lane) -> int:
         arrived = self._inbound.address
