@@ -11,8 +11,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from bootyard.model.snapshot import (
     BootTarget,
@@ -65,6 +67,16 @@ class Lan:
             End(self.host, "e1", (f"{UNSERVED}/24",)),
             End(self.client, "e1", ("198.51.100.50/24",)),
         )
+
+    @contextmanager
+    def serving(self) -> Iterator[Self]:
+        """Build everything and start the service, for a while."""
+        try:
+            self.build()
+            self.start()
+            yield self
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Remove everything."""
@@ -196,6 +208,11 @@ class Lan:
     def metric(self, sample: str) -> float:
         """Read one sample."""
         return (self.metrics() if sample.startswith(OWN) else self._samples())[sample]
+
+    def check_faults(self) -> None:
+        """Check that the service had none of its own."""
+        for place in ("request", "transfer"):
+            assert self.metric(f'bootyard_internal_errors_total{{where="tftp.{place}"}}') == 0
 
     def metrics(self) -> dict[str, float]:
         """Read this service's own samples, with all that its workers counted until now."""

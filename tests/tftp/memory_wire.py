@@ -8,10 +8,12 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Address
 from pathlib import Path
 from unittest.mock import patch
 
-from bootyard.model.snapshot import Fingerprint
+from bootyard.model.events import FileClass
+from bootyard.model.snapshot import Fingerprint, Root, Slice
 from services.tftp import lane, mmsg, traffic, turns
 from services.tftp.batches import (
     ADDRESS_BYTES,
@@ -27,11 +29,15 @@ from services.tftp.batches import (
     peer_of,
 )
 from services.tftp.content import ContentStore
+from services.tftp.digest import TransferSubject
 from services.tftp.lane import Lane
+from services.tftp.options import Negotiated
 from services.tftp.order import Order, Peer
 from services.tftp.packed import PacketCache
 from services.tftp.run import Run
 from services.tftp.traffic import Traffic
+
+HOST = IPv4Address("127.0.0.1")
 
 
 class MemoryWire:
@@ -148,6 +154,31 @@ class MemoryEngine:
 
     def _fault(self) -> None:
         self.faults += 1
+
+    def load(self, extent: tuple[int, int], port: int, terms: Negotiated) -> Run:
+        """Begin a transfer of a part of `content` to a port of HOST's."""
+        content = Slice(
+            root=Root.IMAGES, path="content", extents=(extent,), fingerprint=self.fingerprint
+        )
+        subject = TransferSubject(
+            path="content",
+            file_class=FileClass.OTHER,
+            script=None,
+            image=None,
+            client_ip=HOST,
+            client_port=port,
+            server_address=HOST,
+            mac=None,
+        )
+        return self.start(
+            Order(
+                subject=subject,
+                source=self.contents.open(content),
+                terms=terms,
+                interface_index=1,
+                peer=(str(HOST), port),
+            )
+        )
 
     def start(self, order: Order) -> Run:
         """Begin a transfer and send its first datagram."""

@@ -6,7 +6,6 @@ the same ones, one by one. Both must want to send the same, byte by byte, at eve
 
 import os
 import random
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bootyard.model.events import FileClass
-from bootyard.model.snapshot import Root, Slice
-from services.tftp.digest import TransferSubject
 from services.tftp.options import Limits, Negotiated, negotiate
-from services.tftp.order import Order
 from services.tftp.packet import Error
 from services.tftp.run import Run
 from services.tftp.traffic import TICK_SECONDS
@@ -27,7 +22,6 @@ from tests.tftp.clients import MemorySource, ModelClient
 from tests.tftp.memory_wire import MemoryEngine, memory_engine
 
 CONTENT = random.Random(7).randbytes(20_000)
-HOST = IPv4Address("127.0.0.1")
 
 
 class Plan(NamedTuple):
@@ -68,34 +62,10 @@ class Side:
         self._sent = 0
         options = (("blksize", str(plan.block_size)), ("windowsize", str(plan.window_size)))
         terms: Negotiated = negotiate(options, Limits(), plan.size)
-        content = Slice(
-            root=Root.IMAGES,
-            path="content",
-            extents=((number, plan.size),),
-            fingerprint=engine.fingerprint,
-        )
-        source = engine.contents.open(content)
-        subject = TransferSubject(
-            path="content",
-            file_class=FileClass.OTHER,
-            script=None,
-            image=None,
-            client_ip=HOST,
-            client_port=2000 + number,
-            server_address=HOST,
-            mac=None,
-        )
-        order = Order(
-            subject=subject,
-            source=source,
-            terms=terms,
-            interface_index=1,
-            peer=(str(HOST), 2000 + number),
-        )
         self.reference = ReadTransfer(
             MemorySource(CONTENT[number : number + plan.size]), terms, engine.wire.now
         )
-        self.run: Run = engine.start(order)
+        self.run: Run = engine.load((number, plan.size), 2000 + number, terms)
         self._watch_timer()
 
     def _watch_timer(self) -> None:

@@ -8,19 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from bootyard.model.events import FileClass, TransferOutcome
-from bootyard.model.snapshot import Root, Slice
+from bootyard.model.events import TransferOutcome
 from services.tftp.batches import socket_address
-from services.tftp.digest import TransferSubject
 from services.tftp.options import Limits, negotiate
-from services.tftp.order import Order
 from services.tftp.packed import MOST_BYTES, MOST_SEGMENTS
 from services.tftp.packet import Ack, Data, Error, OptionAck, parse
 from services.tftp.run import Run
 from tests.tftp.memory_wire import MemoryEngine, memory_engine
 
 CONTENT = os.urandom(300_000)
-HOST = IPv4Address("127.0.0.1")
 STRANGER = socket_address(IPv4Address("192.0.2.66"), 4000)
 
 
@@ -33,34 +29,9 @@ def engine(tmp_path: Path) -> Iterator[MemoryEngine]:
 
 
 def start(engine: MemoryEngine, port: int, block_size: int = 512, window_size: int = 1) -> Run:
-    content = Slice(
-        root=Root.IMAGES,
-        path="content",
-        extents=((0, len(CONTENT)),),
-        fingerprint=engine.fingerprint,
-    )
-    source = engine.contents.open(content)
     options = (("blksize", str(block_size)), ("windowsize", str(window_size)))
     limits = Limits(block_size=65464, window_size=64)
-    subject = TransferSubject(
-        path="content",
-        file_class=FileClass.OTHER,
-        script=None,
-        image=None,
-        client_ip=HOST,
-        client_port=port,
-        server_address=HOST,
-        mac=None,
-    )
-    return engine.start(
-        Order(
-            subject=subject,
-            source=source,
-            terms=negotiate(options, limits, source.size),
-            interface_index=1,
-            peer=(str(HOST), port),
-        )
-    )
+    return engine.load((0, len(CONTENT)), port, negotiate(options, limits, len(CONTENT)))
 
 
 def ack(engine: MemoryEngine, run: Run, block: int) -> None:

@@ -15,16 +15,20 @@ OPTIONS = (("blksize", str(BLOCK)),)
 ALIVE = 'bootyard_tftp_workers{state="alive"}'
 
 
-def make_lan(folder: Path, settings: dict[str, str] | None = None) -> Lan:
-    """Make a lan for a service with two workers, which is not started yet."""
-    made = Lan(folder)
-    (folder / "images/linux").write_bytes(CONTENT)
-    made.publish({"linux": folder / "images/linux"})
-    made.settings = {"BOOTYARD_TFTP_WORKERS": "2", **(settings or {})}
-    made.build()
-    for machine in MACHINES:
-        ip("-n", made.client, "address", "add", f"{machine}/24", "dev", "e0")
-    return made
+class WorkersLan(Lan):
+    """A lan of MACHINES, and a service with two workers."""
+
+    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
+        super().__init__(folder)
+        (folder / "images/linux").write_bytes(CONTENT)
+        self.publish({"linux": folder / "images/linux"})
+        self.settings = {"BOOTYARD_TFTP_WORKERS": "2", **(settings or {})}
+
+    def build(self) -> None:
+        """Make the namespaces, lay the wires, and give each machine its address."""
+        super().build()
+        for machine in MACHINES:
+            ip("-n", self.client, "address", "add", f"{machine}/24", "dev", "e0")
 
 
 class Transfer:

@@ -1,11 +1,14 @@
-"""A host with the proxydhcp service, for the tests that start it in their own way."""
+"""A host with the proxydhcp service, for tests that start it in their own way; a Valkey."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
 
 from tests.proxydhcp.host import Host
+from tests.redis_server import RedisServer
 
 
 @pytest.fixture
@@ -16,3 +19,18 @@ def made(tmp_path: Path) -> Iterator[Host]:
         yield host
     finally:
         host.close()
+
+
+@pytest.fixture
+async def server() -> Any:  # noqa: ANN401 - a generator of RedisServer
+    """A Valkey of the test's own."""
+    async with RedisServer() as running:
+        yield running
+
+
+@pytest.fixture
+def connection(server: RedisServer) -> Iterator["redis.Redis"]:
+    """A connection with it."""
+    opened = redis.Redis(unix_socket_path=str(server.socket))
+    yield opened
+    opened.close()

@@ -148,19 +148,6 @@ class Wire:
 
 
 @pytest.fixture
-async def server() -> Any:  # noqa: ANN401 - a generator of RedisServer
-    async with RedisServer() as running:
-        yield running
-
-
-@pytest.fixture
-def connection(server: RedisServer) -> Iterator["redis.Redis"]:
-    opened = redis.Redis(unix_socket_path=str(server.socket))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def wire(tmp_path: Path, server: RedisServer) -> Iterator[Wire]:
     write_image(tmp_path / "images", "debian-12")
     made = Wire(tmp_path, server.url)

@@ -50,12 +50,8 @@ def shared_lan(
 ) -> Iterator[Lan]:
     lan = make_lan(tmp_path_factory.mktemp("tftp"))
     lan.settings = {"BOOTYARD_TFTP_WORKERS": request.param}
-    try:
-        lan.build()
-        lan.start()
+    with lan.serving():
         yield lan
-    finally:
-        lan.close()
 
 
 @pytest.fixture
@@ -64,8 +60,7 @@ def lan(shared_lan: Lan) -> Iterator[Lan]:
     yield shared_lan
     code, body = shared_lan.get("/readyz")
     assert code == 200, body
-    errors = 'bootyard_internal_errors_total{where="tftp.%s"}'
-    assert shared_lan.metric(errors % "request") == shared_lan.metric(errors % "transfer") == 0
+    shared_lan.check_faults()
 
 
 def tftp_hpa(path: str, server: str = HOST) -> tuple[str, ...]:
@@ -448,12 +443,8 @@ def test_one_percent_loss(lossy_lan: Lan, client: Client) -> None:
 def own_lan(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Lan]:
     lan = make_lan(tmp_path)
     lan.settings = {"BOOTYARD_TFTP_WORKERS": request.param}
-    try:
-        lan.build()
-        lan.start()
+    with lan.serving():
         yield lan
-    finally:
-        lan.close()
 
 
 def test_a_stop_lets_running_transfers_finish_and_tells_the_rest(own_lan: Lan) -> None:

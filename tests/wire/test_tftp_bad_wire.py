@@ -50,14 +50,9 @@ def wire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BadWire]:
     made.add_loader("uefi-x64/megabyte.bin", MEGABYTE_CONTENT)
     (made.folder / "images/linux").write_bytes(b"x")
     made.publish({"linux": made.folder / "images/linux"})
-    try:
-        made.build()
-        made.start()
+    with made.serving():
         yield made
-        errors = 'bootyard_internal_errors_total{where="tftp.%s"}'
-        assert made.metric(errors % "request") == made.metric(errors % "transfer") == 0
-    finally:
-        made.close()
+        made.check_faults()
 
 
 @pytest.fixture(autouse=True)

@@ -47,15 +47,10 @@ def lan(tmp_path: Path) -> Iterator[Lan]:
         (images / name).write_bytes(content)
         os.utime(images / name, (1, 1))  # at rest: its packets are kept
     made.publish({name: images / name for name in contents})
-    try:
-        made.build()
-        made.start()
+    with made.serving():
         yield made
         assert made.get("/readyz")[0] == 200
-        errors = 'bootyard_internal_errors_total{where="tftp.%s"}'
-        assert made.metric(errors % "request") == made.metric(errors % "transfer") == 0
-    finally:
-        made.close()
+        made.check_faults()
 
 
 def begin(lan: Lan) -> tuple[list[Machine], list[Machine]]:

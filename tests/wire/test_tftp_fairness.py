@@ -27,12 +27,8 @@ def lan(tmp_path: Path) -> Iterator[Lan]:
     with (tmp_path / "images/linux").open("wb") as sparse:
         sparse.truncate(SIZE)
     made.publish({"linux": tmp_path / "images/linux"})
-    try:
-        made.build()
-        made.start()
+    with made.serving():
         yield made
-    finally:
-        made.close()
 
 
 def blocks(machines: Sequence[Machine]) -> list[int]:

@@ -42,20 +42,15 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lan]:
     (made.folder / "images/linux").write_bytes(b"x")
     made.publish({"linux": made.folder / "images/linux"})
     made.settings = {"BOOTYARD_LOG_LEVEL": "info"}
-    try:
-        made.build()
-        made.start()
+    with made.serving():
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
 def lan(shared: Lan) -> Iterator[Lan]:
     yield shared
     assert shared.get("/readyz")[0] == 200
-    errors = 'bootyard_internal_errors_total{where="tftp.%s"}'
-    assert shared.metric(errors % "request") == shared.metric(errors % "transfer") == 0
+    shared.check_faults()
     shared.wait_for(lambda: shared.metric(SESSIONS) == 0)
 
 

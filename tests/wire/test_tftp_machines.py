@@ -54,14 +54,9 @@ def lan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lan]:
     (folder / "images/linux").write_bytes(b"kernel")
     lan.publish({name: folder / "images" / name for name in (*PI_FILES, "linux")})
     add_pi(folder / "state/tftp/snapshot.json")
-    try:
-        lan.build()
-        lan.start()
+    with lan.serving():
         yield lan
-        errors = 'bootyard_internal_errors_total{where="tftp.request"}'
-        assert lan.metric(errors) == 0
-    finally:
-        lan.close()
+        lan.check_faults()
 
 
 def add_pi(path: Path) -> None:

@@ -34,14 +34,9 @@ def lan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lan]:
     (images / "linux").write_bytes(b"x")
     (images / "BCD").write_bytes(BCD_CONTENT)
     made.publish({"linux": images / "linux", "Boot/BCD": images / "BCD"})
-    try:
-        made.build()
-        made.start()
+    with made.serving():
         yield made
-        errors = 'bootyard_internal_errors_total{where="tftp.%s"}'
-        assert made.metric(errors % "request") == made.metric(errors % "transfer") == 0
-    finally:
-        made.close()
+        made.check_faults()
 
 
 def raw(lan: Lan, request: str, port: int = 0) -> Talk:

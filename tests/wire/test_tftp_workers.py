@@ -16,8 +16,8 @@ from tests.tftp.workers import (
     ALIVE,
     MACHINES,
     Transfer,
+    WorkersLan,
     holder_of,
-    make_lan,
     nursery,
     spread,
     workers,
@@ -32,12 +32,8 @@ COMPLETE = 'bootyard_tftp_transfers_total{file_class="kernel",outcome="complete"
 
 @pytest.fixture
 def lan(tmp_path: Path) -> Iterator[Lan]:
-    made = make_lan(tmp_path)
-    try:
-        made.start()
+    with WorkersLan(tmp_path).serving() as made:
         yield made
-    finally:
-        made.close()
 
 
 def test_machines_are_spread_and_each_has_one_worker(lan: Lan) -> None:

@@ -10,19 +10,15 @@ import psutil
 import pytest
 
 from tests.tftp.lan import Lan
-from tests.tftp.workers import MACHINES, Transfer, make_lan, nursery, spread, workers
+from tests.tftp.workers import MACHINES, Transfer, WorkersLan, nursery, spread, workers
 
 pytestmark = pytest.mark.needs("ip", "ss")
 
 
 @pytest.fixture
 def lan(tmp_path: Path) -> Iterator[Lan]:
-    made = make_lan(tmp_path)
-    try:
-        made.start()
+    with WorkersLan(tmp_path).serving() as made:
         yield made
-    finally:
-        made.close()
 
 
 def test_nothing_is_left_when_the_service_is_killed(lan: Lan) -> None:

@@ -18,32 +18,15 @@ from bootyard.runtime.store import EVENT_FIELD, EVENTS_KEY, SNAPSHOT_KEY
 from services.tftp.packet import Error, OptionAck
 from tests.redis_server import RedisServer
 from tests.tftp.lan import Lan
-from tests.tftp.workers import MACHINES, Transfer, holder_of, make_lan, spread, workers
+from tests.tftp.workers import MACHINES, Transfer, WorkersLan, holder_of, spread, workers
 
 pytestmark = pytest.mark.needs("ip", "ss")
 
 
 @pytest.fixture
-async def server() -> Any:  # noqa: ANN401 - a generator of RedisServer
-    async with RedisServer() as running:
-        yield running
-
-
-@pytest.fixture
-def connection(server: RedisServer) -> Iterator["redis.Redis"]:
-    opened = redis.Redis(unix_socket_path=str(server.socket))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def lan(tmp_path: Path, server: RedisServer) -> Iterator[Lan]:
-    made = make_lan(tmp_path, {"BOOTYARD_REDIS_URL": server.url})
-    try:
-        made.start()
+    with WorkersLan(tmp_path, {"BOOTYARD_REDIS_URL": server.url}).serving() as made:
         yield made
-    finally:
-        made.close()
 
 
 def events(connection: "redis.Redis") -> list[BootEvent]:
