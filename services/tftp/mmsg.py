@@ -4,6 +4,7 @@ Headers are `struct mmsghdr` in memory of ours (`batches`), given by their addre
 """
 
 import ctypes
+import errno
 import importlib
 import socket
 import struct
@@ -22,11 +23,21 @@ from services.tftp.batches import (
 )
 
 
-class Call(Protocol):
-    """recvmmsg(2) or sendmmsg(2) without a timeout."""
+class Receive(Protocol):
+    """recvmmsg(2), without waiting."""
+
+    def __call__(self, descriptor: int, headers: int, count: int, looks: int, /) -> int:
+        """Take up to `count` datagrams that are there at one of so many looks, or at the only one.
+
+        Gives how many, or a negated errno.
+        """
+
+
+class Send(Protocol):
+    """sendmmsg(2)."""
 
     def __call__(self, descriptor: int, headers: int, count: int, flags: int, /) -> int:
-        """Move up to `count` datagrams; gives how many, or a negated errno."""
+        """Send up to `count` datagrams; gives how many, or a negated errno."""
 
 
 class Exchange(Protocol):
@@ -43,7 +54,7 @@ class Exchange(Protocol):
 NOT_SENT = 65536
 OTHER = 1 << 32
 
-Calls = tuple[Call, Call, Exchange]
+Calls = tuple[Receive, Send, Exchange]
 
 
 def _compiled() -> Calls:
@@ -59,9 +70,15 @@ def through_ctypes() -> Calls:
     receive.argtypes, send.argtypes = (*head, ctypes.c_void_p), head
     get_errno: Callable[[], int] = ctypes.get_errno
 
-    def receive_many(descriptor: int, headers: int, count: int, flags: int, /) -> int:
+    def receive_once(descriptor: int, headers: int, count: int, flags: int) -> int:
         taken: int = receive(descriptor, headers, count, flags, None)
         return taken if taken >= 0 else -get_errno()
+
+    def receive_many(descriptor: int, headers: int, count: int, looks: int, /) -> int:
+        taken = receive_once(descriptor, headers, count, socket.MSG_DONTWAIT)
+        while taken == -errno.EAGAIN and (looks := looks - 1) > 0:
+            taken = receive_once(descriptor, headers, count, socket.MSG_DONTWAIT)
+        return taken
 
     def send_many(descriptor: int, headers: int, count: int, flags: int, /) -> int:
         sent: int = send(descriptor, headers, count, flags)
@@ -71,20 +88,21 @@ def through_ctypes() -> Calls:
         moved = send_many(descriptor, sent, 1, socket.MSG_DONTWAIT)
         if moved < 0:
             return moved - NOT_SENT
-        taken = receive_many(descriptor, received, 1, 0)
+        taken = receive_once(descriptor, received, 1, 0)
         if taken < 0:
             return taken
-        asked, answer = words_at(sent), words_at(received)
+        asked, answer = _words_at(sent), _words_at(received)
         names = [ctypes.string_at(words[NAME], ADDRESS_BYTES) for words in (asked, answer)]
         if answer[LENGTH] != FOUR_BYTES or names[0] != names[1]:
             return OTHER
         slot = ctypes.c_void_p.from_address(answer[VECTOR]).value
         return int.from_bytes(ctypes.string_at(slot or 0, 4), sys.byteorder)
 
-    def words_at(header: int) -> tuple[int, ...]:
-        return struct.unpack(f"{HEADER_WORDS}L", ctypes.string_at(header, HEADER_WORDS * WORD))
-
     return receive_many, send_many, exchange
+
+
+def _words_at(header: int) -> tuple[int, ...]:
+    return struct.unpack(f"{HEADER_WORDS}L", ctypes.string_at(header, HEADER_WORDS * WORD))
 
 
 try:

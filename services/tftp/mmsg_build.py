@@ -8,7 +8,7 @@ from cffi import FFI
 ffi = FFI()
 ffi.cdef(
     """
-    int receive_many(int descriptor, uintptr_t headers, unsigned int count, int flags);
+    int receive_many(int descriptor, uintptr_t headers, unsigned int count, int looks);
     int send_many(int descriptor, uintptr_t headers, unsigned int count, int flags);
     long long exchange(int descriptor, uintptr_t sent, uintptr_t received);
     """
@@ -22,9 +22,12 @@ ffi.set_source(
     #include <string.h>
     #include <sys/socket.h>
 
-    static int receive_many(int descriptor, uintptr_t headers, unsigned int count, int flags)
+    static int receive_many(int descriptor, uintptr_t headers, unsigned int count, int looks)
     {
-        int taken = recvmmsg(descriptor, (struct mmsghdr *)headers, count, flags, NULL);
+        int taken;
+        do
+            taken = recvmmsg(descriptor, (struct mmsghdr *)headers, count, MSG_DONTWAIT, NULL);
+        while (taken < 0 && errno == EAGAIN && --looks > 0);
         return taken < 0 ? -errno : taken;
     }
 

@@ -6,7 +6,6 @@ loop costs more than a packet does, so a turn also waits for the next ACK by its
 
 import asyncio
 import select
-import socket
 from collections.abc import Callable
 from time import monotonic
 
@@ -86,7 +85,7 @@ class Turns:
                     if not self._talk_to_one(lane, run, turn_ends):
                         return
                     continue
-                taken = self._receive_soon(lane)
+                taken = self._receive(lane, LOOKS)
             if not taken:
                 taken = self._receive_from_all(WAIT_MS)
             if not taken or monotonic() >= turn_ends:
@@ -101,7 +100,7 @@ class Turns:
         """
         inbound, headers, exchange = self._inbound, run.batch.headers, mmsg.exchange
         descriptor, received, sent = lane.descriptor, inbound.address, headers.address
-        if mmsg.receive_many(descriptor, received, 1, socket.MSG_DONTWAIT) != 1:
+        if mmsg.receive_many(descriptor, received, 1, 1) != 1:
             return False
         now = monotonic()
         self._look_at_files(now)
@@ -138,20 +137,12 @@ class Turns:
             if lane is None:
                 is_asked = True
             else:
-                taken += self._receive(lane)
+                taken += self._receive(lane, 1)
         return 0 if is_asked else taken
 
-    def _receive_soon(self, lane: Lane) -> int:
-        """Take a batch that comes within LOOKS; 0: none does."""
-        for _ in range(LOOKS):
-            taken = self._receive(lane)
-            if taken:
-                return taken
-        return 0
-
-    def _receive(self, lane: Lane) -> int:
-        arrived = self._inbound.address
-        taken = mmsg.receive_many(lane.descriptor, arrived, BATCH, socket.MSG_DONTWAIT)
+    def _receive(self, lane: Lane, looks: int) -> int:
+        """Take a batch that comes within so many looks; 0: none does."""
+        taken = mmsg.receive_many(lane.descriptor, self._inbound.address, BATCH, looks)
         if taken <= 0:
             return 0
         now = monotonic()

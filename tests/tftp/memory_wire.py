@@ -76,7 +76,7 @@ class MemoryWire:
             if run is not None and run.is_ahead and not others:
                 self.traffic.turns._talk_to_one(place, run, float("inf"))
             else:
-                self.traffic.turns._receive(place)
+                self.traffic.turns._receive(place, 1)
 
     def _receive_many(self, _: int, __: int, count: int, ___: int, /) -> int:
         assert self.traffic is not None

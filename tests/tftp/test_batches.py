@@ -65,7 +65,7 @@ def test_a_batch_is_taken_with_its_senders(
     for datagram in sent:
         client.sendto(datagram, server.getsockname())
     inbound = Inbound(8)
-    assert receive_many(server.fileno(), inbound.address, 8, socket.MSG_DONTWAIT) == len(sent)
+    assert receive_many(server.fileno(), inbound.address, 8, 1) == len(sent)
     assert set(map(peer_of, inbound.keys(len(sent)))) == {client.getsockname()}
     heads = inbound.heads(len(sent))
     assert heads[:2] == (ACK_HEADS[7], ACK_HEADS[256])
@@ -74,15 +74,18 @@ def test_a_batch_is_taken_with_its_senders(
     assert [inbound.datagram(index) for index in range(5)] == [d[:128] for d in sent]
     # The next batch is not what is left of this one.
     client.sendto(b"\0\4", server.getsockname())
-    assert receive_many(server.fileno(), inbound.address, 8, socket.MSG_DONTWAIT) == 1
+    assert receive_many(server.fileno(), inbound.address, 8, 1) == 1
     assert inbound.heads(1) == (0,)
 
 
 @BOTH
-def test_nothing_to_take_is_an_error_number(calls: mmsg.Calls, server: socket.socket) -> None:
+@pytest.mark.parametrize("looks", [0, 1, 5])
+def test_nothing_to_take_is_an_error_number(
+    calls: mmsg.Calls, server: socket.socket, looks: int
+) -> None:
     receive_many, _, _ = calls
     inbound = Inbound(2)
-    taken = receive_many(server.fileno(), inbound.address, 2, socket.MSG_DONTWAIT)
+    taken = receive_many(server.fileno(), inbound.address, 2, looks)
     assert taken == -errno.EAGAIN
 
 
