@@ -82,6 +82,16 @@ class TargetKind(StrEnum):
     LOCAL_DISK = "local-disk"
 
 
+TREE = "{tree}"
+"""In a command line or a template: address of the tree of an image's files, no slash behind it."""
+ISO = "{iso}"
+"""Address of the whole image; it ends in `.iso`, which dracut's livenet goes by."""
+HOST = "{host}"
+"""Address of the host that serves both."""
+
+PLACEHOLDERS = (TREE, ISO, HOST)
+
+
 class Image(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something in the library that can be booted, at one revision."""
 
@@ -90,8 +100,14 @@ class Image(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     title: str
     architectures: tuple[str, ...]
     files: dict[str, Slice]
+    """What targets name, by its name in the boot tree; TFTP and HTTP serve them alike."""
     family: str = "unknown"
     version: str = ""
+    whole: Slice | None = None
+    """The file itself, where the image is one file: served as `images/<id>[@<rev>].iso` by HTTP."""
+    templates: dict[str, str] = {}
+    """Small texts that are served with PLACEHOLDERS filled in, by name in the boot tree: an ESXi
+    `boot.cfg` that has to name our address. A file of the same name is hidden by it."""
 
     @property
     def folder(self) -> str:
@@ -110,8 +126,41 @@ class SignedChain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     firmware: Firmware = Firmware.UEFI_X64
 
 
+class Injected(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file that is put into what starts, beside its initrds.
+
+    For `linux` it appears at `path` in the initial root file system (iPXE wraps it as cpio), for
+    `wimboot` it is handed over under the name `path`.
+    """
+
+    path: str
+    file: str = ""
+    """Name of the image's file; empty: the whole image."""
+    mode: str = ""
+    """As chmod(1) has it, octal; empty: 644."""
+
+
+class Module(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A module of a multiboot kernel, with its own command line."""
+
+    file: str
+    command_line: str = ""
+
+
+TargetLoader = Literal["linux", "efi", "wimboot", "sanboot", "memdisk", "multiboot", "script", "pi"]
+"""How a target is started.
+
+`linux`: kernel, initrds, injected files, command line. `efi`: `kernel` is an EFI program, the
+command line its arguments. `wimboot`: the injected files by their names, `kernel` is empty and
+wimboot a loader. `sanboot`: `kernel`, or the whole image where that is empty, as a disk over HTTP.
+`memdisk`: the same loaded into memory, BIOS only. `multiboot`: `kernel` with `modules` (GRUB, or
+iPXE on BIOS). `script`: `kernel` is an iPXE script. `pi`: files of a Raspberry Pi, which its
+firmware fetches by name.
+"""
+
+
 class BootTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One way to boot an image. `kernel` and `initrds` are names of the image's files."""
+    """One way to boot an image. `kernel`, `initrds` and so on are names of the image's files."""
 
     id: str
     image: str
@@ -119,12 +168,43 @@ class BootTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: TargetKind
     kernel: str
     initrds: tuple[str, ...] = ()
+    injected: tuple[Injected, ...] = ()
+    modules: tuple[Module, ...] = ()
     command_line: str = ""
-    loader: Literal["linux", "pi"] = "linux"
-    """`pi`: the files of a Raspberry Pi, which its own firmware fetches by name."""
+    """May have PLACEHOLDERS, which are filled in when a script is rendered."""
+    loader: TargetLoader = "linux"
+    firmware: tuple[Firmware, ...] = ()
+    """The platforms that can start it (`bios`, `uefi-x64`, …); empty: what its image's
+    architectures say. HTTP Boot firmware counts as its platform."""
+    least_memory_mb: int = 0
+    """What it takes to start; 0: not known."""
+    group: str = ""
+    """Heading in menus; empty: the image's family."""
+    is_guess: bool = False
+    """Nothing is known of this kind of image: it may not boot."""
     signed_by: str = ""
     """Vendor whose key the kernel is signed with (`debian`, `ubuntu`, …); empty: by none known."""
     chains: tuple[SignedChain, ...] = ()
+
+    @property
+    def needs_catalog(self) -> bool:
+        """Whether it cannot start from what TFTP serves alone."""
+        texts = (self.command_line, *(module.command_line for module in self.modules))
+        return (
+            self.loader in {"sanboot", "memdisk"}
+            or any(not injected.file for injected in self.injected)
+            or any(word in text for text in texts for word in PLACEHOLDERS)
+        )
+
+
+class MenuEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An entry of the operator's own: iPXE commands, run as they are."""
+
+    id: str
+    """Slug of the title."""
+    title: str
+    script: str
+    """Lines of an iPXE script without `#!ipxe`; when they end, the menu comes back."""
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -205,6 +285,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     targets: dict[str, BootTarget] = {}
     machines: dict[str, msgspec.Raw] = {}
     policy: Policy = Policy()
+    menus: tuple[MenuEntry, ...] = ()
     learned: dict[str, msgspec.Raw] = {}
     """By MAC, of machines that the operator knows and of others."""
     armed: dict[str, str] = {}
