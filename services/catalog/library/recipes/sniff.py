@@ -158,11 +158,15 @@ def sniff(tree: ImageTree, path: str) -> Sniffed:
     """Look through an initrd. Raises OSError when the image cannot be read."""
     source = _Source(tree, path)
     marks: set[str] = set()
+    is_empty = True
     try:
         for name in _names(source):
+            is_empty = False
             marks.update(mark for mark, files in _MARKS if name.startswith(files))
     except _Unread as unread:
         return Sniffed(frozenset(marks), is_whole=False, reason=str(unread))
+    if is_empty:
+        return Sniffed(frozenset(), is_whole=False, reason="there is nothing in it")
     return Sniffed(frozenset(marks), is_whole=True)
 
 
@@ -184,7 +188,7 @@ def _names(source: _Source) -> Iterator[str]:
 
 def _unpacker(start: bytes) -> _Unpacker:
     if start.startswith(b"\x1f\x8b"):
-        return zlib.decompressobj(wbits=31)  # type: ignore[return-value]
+        return zlib.decompressobj(wbits=31)
     if start.startswith((b"\xfd7zXZ", b"\x5d\0\0")):
         return lzma.LZMADecompressor(memlimit=_LZMA_MEMORY)
     how = next((name for magic, name in _UNREADABLE.items() if start.startswith(magic)), "")
