@@ -46,7 +46,7 @@ class Finder:
                 continue
             if glob not in self._globs:
                 self._globs[glob] = self.tree.glob(glob)
-            # What a link leads to may be named otherwise: it stands for itself, and gives no values.
+            # What a link leads to may have any name: it is taken as it is, without values.
             is_open = bool(patterns.names_in(pattern) - {n for n, v in values.items() if v})
             found = {
                 path: own if own is not None else values
