@@ -1,0 +1,155 @@
+"""What a disc says of itself in its volume descriptors (ECMA-119 §8; Joliet; El Torito §2). Pure.
+
+They stand from sector 16 on, up to a terminator; behind it those of UDF, where there is one
+(ECMA-167 part 2 §9).
+"""
+
+import msgspec
+
+from bootyard.model.errors import ImageRejected
+from services.catalog.library.discs.source import SECTOR, Source, damaged, u16, u32
+
+FIRST = 16
+MAX_DESCRIPTORS = 64
+PADDING = 300 * 1024
+"""Zeros that xorriso and others put behind everything, and that many copies lack."""
+
+_ISO = b"CD001"
+_UDF = (b"NSR02", b"NSR03")
+_JOLIET = (b"%/@", b"%/C", b"%/E")
+_PRIMARY, _SUPPLEMENTARY, _BOOT, _TERMINATOR = 1, 2, 0, 255
+_EL_TORITO = b"EL TORITO SPECIFICATION"
+
+
+class RootFolder(msgspec.Struct, frozen=True):
+    """Where a tree of ISO 9660 begins, in bytes."""
+
+    offset: int
+    length: int
+    block: int
+    """Bytes that the numbers of its records count in."""
+
+
+class Volume(msgspec.Struct, kw_only=True):
+    """What the descriptors say."""
+
+    volume_id: str
+    system_id: str
+    publisher: str
+    application: str
+    length: int
+    """Of the volume in bytes, by its own word."""
+    root: RootFolder
+    joliet: RootFolder | None = None
+    catalogue: int | None = None
+    """Where the boot catalogue lies, in bytes."""
+    has_udf: bool = False
+
+
+def read_volume(source: Source) -> Volume:
+    """Read the descriptors.
+
+    Raises ImageRejected for what is no disc, for one without ISO 9660, and for one that is cut off.
+    """
+    volume: Volume | None = None
+    joliet: RootFolder | None = None
+    catalogue: int | None = None
+    has_udf = False
+    for number in range(MAX_DESCRIPTORS):
+        sector = source.up_to((FIRST + number) * SECTOR, SECTOR)
+        kind, identifier = sector[:1], sector[1:6]
+        if len(sector) < SECTOR:
+            break
+        if identifier == _ISO and kind[0] == _PRIMARY and volume is None:
+            volume = _primary(sector)
+        elif identifier == _ISO and kind[0] == _SUPPLEMENTARY and sector[88:91] in _JOLIET:
+            joliet = joliet or _root(sector)
+        elif identifier == _ISO and kind[0] == _BOOT and sector[7:30] == _EL_TORITO:
+            catalogue = u32(sector, 71) * SECTOR
+        has_udf = has_udf or identifier in _UDF
+        if identifier != _ISO and identifier not in (*_UDF, b"BEA01", b"BOOT2", b"CDW02"):
+            break
+    if volume is None:
+        raise _no_disc(source, has_udf=has_udf)
+    if volume.length > source.size + PADDING:
+        raise damaged_end(volume.length, source.size)
+    volume.joliet, volume.catalogue, volume.has_udf = joliet, catalogue, has_udf
+    return volume
+
+
+def damaged_end(said: int, size: int) -> ImageRejected:
+    """Make the refusal of a disc that has less bytes than it says."""
+    return ImageRejected(
+        f"it is not complete: of {said} bytes that it says it has, {size} are there",
+        "copy or download it again, and compare its checksum",
+    )
+
+
+def _primary(sector: bytes) -> Volume:
+    root = _root(sector)
+    return Volume(
+        volume_id=_text(sector[40:72]),
+        system_id=_text(sector[8:40]),
+        publisher=_text(sector[318:446]),
+        application=_text(sector[574:702]),
+        length=u32(sector, 80) * root.block,
+        root=root,
+    )
+
+
+def _root(sector: bytes) -> RootFolder:
+    block = u16(sector, 128)
+    if block not in {512, 1024, 2048}:
+        raise damaged(f"it says that its blocks have {block} bytes")
+    record = sector[156:190]
+    return RootFolder((u32(record, 2) + record[1]) * block, u32(record, 10), block)
+
+
+def _text(field: bytes) -> str:
+    text = field.decode("utf-8", "replace").strip(" \0")
+    return "".join(c if c >= " " else "\ufffd" for c in text)
+
+
+_OTHERS = (
+    (0, b"\x1f\x8b", "it is compressed (gzip)", "unpack it: gunzip"),
+    (0, b"\xfd7zXZ\0", "it is compressed (xz)", "unpack it: unxz"),
+    (0, b"\x28\xb5\x2f\xfd", "it is compressed (zstd)", "unpack it: unzstd"),
+    (0, b"BZh", "it is compressed (bzip2)", "unpack it: bunzip2"),
+    (0, b"PK\3\4", "it is a ZIP archive", "unpack it, and copy the .iso that is inside"),
+    (0, b"7z\xbc\xaf\x27\x1c", "it is a 7z archive", "unpack it, and copy the .iso that is inside"),
+    (0, b"Rar!", "it is a RAR archive", "unpack it, and copy the .iso that is inside"),
+    (0, b"QFI\xfb", "it is a disk of a virtual machine (qcow2)", "download the system's ISO file"),
+    (
+        0,
+        b"\0" + 10 * b"\xff" + b"\0",
+        "it has the raw sectors of a CD (2352 bytes each)",
+        "make an ISO file of it: bchunk, or ccd2iso",
+    ),
+    (
+        510,
+        b"\x55\xaa",
+        "it is the image of a disk, not of a disc",
+        "download the system's ISO file",
+    ),
+)
+
+
+def _no_disc(source: Source, *, has_udf: bool) -> ImageRejected:
+    if has_udf:
+        return ImageRejected(
+            "it has only a UDF file system, and no ISO 9660 beside it",
+            "copy what is on it into a folder here, or make a disc of that with both:"
+            " genisoimage -udf -iso-level 3 -allow-limited-size",
+        )
+    start = source.up_to(0, 1024)
+    if start[:256].lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return ImageRejected(
+            "it is a web page, not a disc", "download the file that the page offers"
+        )
+    for offset, magic, problem, cure in _OTHERS:
+        if start[offset : offset + len(magic)] == magic and source.size > 17 * SECTOR:
+            return ImageRejected(problem, cure)
+    return ImageRejected(
+        "there is no disc in it: ISO 9660 is not where it has to be",
+        "copy or download it again, and compare its checksum",
+    )
