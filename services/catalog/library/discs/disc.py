@@ -102,10 +102,11 @@ class Disc:
 
     def _follow(self, path: str) -> str:
         """Replace every link on the way by what it leads to."""
-        if not self.header.has_links:
+        parts = path.split("/")
+        if not self.header.has_links or "" in parts:
             return path
         way = ""
-        for part in path.split("/"):
+        for part in parts:
             way = f"{way}/{part}" if way else part
             link = self._best("links", way)
             way = way if link is None else link[1].decode()

@@ -29,10 +29,12 @@ MAX_INDEX = 256 * 1024**2
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What to index, and where to."""
+    """What to index, where to, and what that may take."""
 
     disc: str
     store: str
+    memory: int
+    cpu_seconds: int
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +53,12 @@ async def index_disc(path: Path, store: DiscStore) -> str:
     Gives the key of the index in the store. Raises ImageRejected for what is wrong with the disc,
     OSError for what is wrong with disks.
     """
-    job = Job(disc=str(path), store=str(store.directory))
+    job = Job(
+        disc=str(path),
+        store=str(store.directory),
+        memory=MAX_MEMORY,
+        cpu_seconds=MAX_CPU_SECONDS,
+    )
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "services.catalog.library.discs.indexing"),
@@ -85,12 +92,12 @@ async def index_disc(path: Path, store: DiscStore) -> str:
 
 def main() -> None:
     """Do one job, under limits."""
+    job = decode(sys.stdin.buffer.read(), Job)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (job.memory, job.memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (job.cpu_seconds, job.cpu_seconds))
     resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_INDEX, MAX_INDEX))
     os.nice(5)
-    job = decode(sys.stdin.buffer.read(), Job)
     sys.stdout.buffer.write(encode(_do(job)))
 
 

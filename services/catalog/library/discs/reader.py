@@ -29,7 +29,8 @@ def read_disc(read: Read, size: int) -> DiscIndex:
     links = resolve_links(found)
     notes += found.notes()
     if dangling := len(found.links) - len(links):
-        notes.append(f"{dangling} of its links left out: they lead nowhere on it")
+        verb = "is" if dangling == 1 else "are"
+        notes.append(f"{dangling} of its links {verb} left out: they lead nowhere on it")
     boot: tuple[BootImage, ...] = ()
     if volume.catalogue is not None:
         lengths = {extents[0][0]: _length(extents) for extents in found.files.values() if extents}

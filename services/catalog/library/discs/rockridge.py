@@ -125,6 +125,6 @@ class _Link:
             self._continues = bool(flags & _CONTINUES)
 
     def target(self) -> str | None:
-        if self._length > MAX_TARGET:
+        if not self._parts or self._length > MAX_TARGET:
             return None
         return b"/".join(self._parts).decode("utf-8", "replace") or "/"

@@ -118,6 +118,7 @@ class UdfVolume:
             raise _unknown(f"allocation descriptors of form {form}")
         pieces: list[tuple[int, int]] = []
         left, is_sparse = length, False
+        seen: set[tuple[int, int]] = set()
         following: tuple[int, int] | None = (0, 0)
         while following is not None and left:
             following = None
@@ -137,7 +138,10 @@ class UdfVolume:
                     pieces += self._locate(block, taken, where)
                 else:
                     is_sparse = True
+            if following in seen:
+                raise damaged("its UDF file system has a file whose pieces go round in a circle")
             if following is not None:
+                seen.add(following)
                 descriptors = self._following(*following)
         if left:
             raise damaged("its UDF file system has a file with less bytes than it says")
@@ -151,7 +155,6 @@ class UdfVolume:
         return data[24 : 24 + u32(data, 20)]
 
     def _count(self) -> None:
-        # Ends circles as well.
         self._extents_left -= 1
         if self._extents_left < 0:
             raise ImageRejected(
