@@ -155,16 +155,20 @@ def _starts(plan: ShowMenu, reader: Reader) -> tuple[str, ...]:
         if not ipxe_start.why_not(target, reader)
         for line in (
             f":start_{encoded(target.id)}",
-            *ipxe_start.start(target, reader, MENU_AGAIN),
+            *ipxe_start.start(target, reader, "ended"),
         )
     )
 
 
 def _question() -> tuple[str, ...]:
-    """Lead back to the menu, or, with nobody there, to the local disk."""
+    """Lead back to the menu, or, with nobody there, to the local disk.
+
+    What was started by itself may end by itself, too.
+    """
     return (
         ":gave_up",
         "echo Bootyard: ${selected} did not start",
+        ":ended",
         f"prompt --timeout {QUESTION_SECONDS * 1000} Press a key for the menu,"
         f" or the local disk starts && goto {MENU_AGAIN} || goto local_disk",
     )

@@ -8,7 +8,7 @@ an initrd itself, and the machine panics.
 import re
 
 from bootyard.boot.menus.ipxe_words import is_safe, words
-from bootyard.boot.menus.places import encoded, file_of, fill, unmet
+from bootyard.boot.menus.places import disk_kind, encoded, file_of, fill, unmet
 from bootyard.boot.menus.reader import Reader
 from bootyard.model.architecture import Firmware
 from bootyard.model.loaders import MEMDISK_FILE, WIMBOOT_FILES, platform_of
@@ -69,7 +69,7 @@ def start(target: BootTarget, reader: Reader, back: str) -> tuple[str, ...]:
         case "memdisk":
             memdisk = f"{tree}/loaders/{MEMDISK_FILE}"
             return (
-                _line("kernel", FETCH, memdisk, arguments or _disk_kind(target, image)),
+                _line("kernel", FETCH, memdisk, arguments or disk_kind(target, image)),
                 _line("initrd", FETCH, kernel),
                 boot,
             )
@@ -147,9 +147,3 @@ def _named(injected: Injected, image: Image, tree: str) -> str:
 def _wimboot(firmware: Firmware | None) -> str:
     usual = Firmware.UEFI_X64
     return WIMBOOT_FILES.get(platform_of(firmware or usual), WIMBOOT_FILES[usual])
-
-
-def _disk_kind(target: BootTarget, image: Image) -> str:
-    """Tell memdisk what it is given; a disk it recognises by its size alone."""
-    name = target.kernel or (image.whole.path if image.whole is not None else "")
-    return "iso raw" if name.casefold().endswith(".iso") else "raw"

@@ -69,3 +69,9 @@ def unmet(target: BootTarget, reader: Reader) -> str:
     if needs_whole(target) and reader.snapshot.images[target.image].whole is None:
         return "needs its image as one file"
     return ""
+
+
+def disk_kind(target: BootTarget, image: Image) -> str:
+    """Tell memdisk what it is given; the kind of disk it recognises by the size."""
+    name = target.kernel or (image.whole.path if image.whole is not None else "")
+    return "iso raw" if name.casefold().endswith(".iso") else "raw"

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from bootyard.boot.menus import ipxe_words
-from bootyard.boot.menus.places import fill, is_plain, unmet
+from bootyard.boot.menus.places import disk_kind, fill, is_plain, unmet
 from bootyard.boot.menus.reader import Reader
 from bootyard.boot.menus.sections import Entry, Section, is_long, sections_of
 from bootyard.boot.menus.server import Server
@@ -212,8 +212,10 @@ def _rest(reader: Reader) -> tuple[str, ...]:
 
 
 def _why_not(target: BootTarget, reader: Reader) -> str:
-    reason = unmet(target, reader)
-    return reason or ("" if _lines(target, reader) else NEEDS_IPXE)
+    """Say why it cannot be started; the catalog is not asked here, it may well not be away."""
+    if target.needs_catalog and not reader.server.catalog_answers:
+        return NEEDS_IPXE
+    return unmet(target, reader) or ("" if _lines(target, reader) else NEEDS_IPXE)
 
 
 def _start(entry: Entry, reader: Reader) -> tuple[str, ...]:
@@ -245,7 +247,8 @@ def _lines(target: BootTarget, reader: Reader) -> tuple[str, ...]:
         case "memdisk":
             keyword, can_start = "LINUX", is_bios and MEMDISK_FILE in reader.snapshot.loaders
             initrds, kernel = [kernel], MEMDISK
-            arguments = _arguments(target.command_line, image, reader) or "raw"
+            arguments = _arguments(target.command_line, image, reader)
+            arguments = arguments or disk_kind(target, image)
         case "multiboot":
             keyword, can_start = "COM32", is_bios and _has(MULTIBOOT_MODULES, reader)
             arguments, kernel = _multiboot(target, image, reader), MULTIBOOT_MODULES[0]

@@ -52,9 +52,10 @@ def sections_of(
     What cannot be started is told only where nothing else of its image can be: one more way to
     start what is there already is missed by nobody.
     """
+    images = {target.image for target in plan.targets}
     entries = [
         *(_entry(target, why_not(target)) for target in plan.targets),
-        *(_entry(target, firmware_needed(target)) for target in plan.unfit),
+        *(_entry(t, firmware_needed(t)) for t in plan.unfit if t.image not in images),
         *(_entry(target, BY_BOOT_ONCE) for target in plan.armed_only),
     ]
     startable = {entry.target.image for entry in entries if not entry.why_not}
