@@ -41,6 +41,8 @@ _NORMAL_MISS = re.compile(
     # A GRUB whose modules are built in asks for their lists, and for a font before any menu.
     r"|(?:.*/)?(?:command|fs|crypto|terminal|parttool|video|moddep|partmap)\.lst"
     r"|(?:.*/)?[a-z0-9_-]+\.pf2"
+    # … and, where a menu has something for it, for a module that most of them lack.
+    r"|(?:.*/)?multiboot2\.mod"
     # Raspberry Pi: signatures, updates of its EEPROM, and what few boards or setups have.
     r"|(?:.*/)?(?:bootsig\.bin|boot\.(?:sig|img)|(?:autoboot|bootcfg)\.txt|dt-blob\.bin)"
     r"|(?:.*/)?(?:recovery|recover4?)\.elf|(?:.*/)?(?:pieeprom|vl805|recovery)\.[a-z]{3}"

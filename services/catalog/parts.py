@@ -27,6 +27,7 @@ from services.catalog.library.recipes.load import load_recipes
 from services.catalog.library.revisions import SCHEMA as REVISIONS
 from services.catalog.machines import SCHEMAS as MACHINES
 from services.catalog.machines import Machines
+from services.catalog.menus import Menus
 from services.catalog.metrics import BootMetrics, HTTPMetrics, LibraryMetrics
 from services.catalog.publisher import Publisher
 
@@ -94,6 +95,7 @@ def put_together(
         telemetry=telemetry,
         library=library,
         machines=machines,
+        menus=Menus(database),
         publisher=publisher,
         journal=journal,
         states=states,

@@ -53,7 +53,7 @@ def test_an_unattended_target_is_named_but_cannot_be_selected() -> None:
 def test_only_a_boot_once_starts_an_unattended_target() -> None:
     state = snapshot()
     plan = make_plan(state, None, Firmware.UEFI_X64, armed=state.targets["wipe"])
-    assert plan == BootNow(target=state.targets["wipe"])
+    assert plan == BootNow(target=state.targets["wipe"], firmware=Firmware.UEFI_X64)
 
 
 @pytest.mark.parametrize(

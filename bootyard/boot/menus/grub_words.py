@@ -21,6 +21,11 @@ def say(text: str) -> str:
     return f"echo {quote(label(text))}"
 
 
+def indented(*lines: str) -> tuple[str, ...]:
+    """Write lines inside of braces, or of an `if`."""
+    return tuple(f"  {line}" for line in lines)
+
+
 def label(text: str) -> str:
     """Make `text` fit for a line that people read: one line of printable ASCII.
 
