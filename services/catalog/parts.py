@@ -1,5 +1,6 @@
 """The catalog's parts, put together but not running."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -46,7 +47,9 @@ class Parts:
 
 
 def put_together(
-    service: Service, neighbour: Callable[[IPv4Address], MACAddress | None] = mac_of
+    service: Service,
+    neighbour: Callable[[IPv4Address], MACAddress | None] = mac_of,
+    clock: Callable[[], float] = time.time,
 ) -> Parts:
     """Make the parts and connect them; raises DatabaseUnusable."""
     settings, telemetry = service.settings, service.telemetry
@@ -56,6 +59,7 @@ def put_together(
     machines = Machines(
         database,
         lambda: library.targets,
+        clock,
         loaders=lambda: service.snapshots.snapshot.loaders,
         firmware_of=lambda mac: _last_firmware(journal, mac),
     )
@@ -65,6 +69,7 @@ def put_together(
         boot_metrics,
         lambda: service.snapshots.snapshot.targets,
         telemetry.internal_error,
+        clock,
     )
     publisher = Publisher(
         database=database,
@@ -76,6 +81,7 @@ def put_together(
         store=service.store,
         learned=lambda: journal.learned,
         kept=service.state_dir / "snapshot.json",
+        clock=clock,
     )
     states = MachineStates(service.snapshots, journal.timeline, boot_metrics)
     feed = BootFeed()
@@ -105,6 +111,7 @@ def put_together(
         metrics=HTTPMetrics(telemetry.registry),
         root_directory=service.settings.directory_of,
         admin_token=load_admin_token(service.state_dir / "admin-token", settings.admin_token),
+        clock=clock,
     )
     return Parts(
         database=database,
