@@ -26,7 +26,7 @@ from bootyard.model.architecture import Firmware
 from bootyard.model.events import BootEvent, OfferStage, Step
 from bootyard.model.mac import MACAddress
 from services.catalog.boots.belonging import SAME_BOOT_SECONDS
-from tests.catalog.http_catalog import NUC, NUC_IP, PI_IP, Running, running_catalog, write_image
+from tests.catalog.http_catalog import NUC, NUC_IP, PI_IP, running_catalog, write_image
 from tests.catalog.images import Clock
 
 T = TypeVar("T")

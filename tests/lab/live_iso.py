@@ -56,17 +56,20 @@ def _make(work: Path) -> Path:
     drop_in = root / "etc/systemd/system/serial-getty@ttyS0.service.d"
     drop_in.mkdir(parents=True)
     (drop_in / "login.conf").write_text(_LOGIN)
-    (root / "root/.profile").write_text(f"echo {READY[:5]}{READY[5:]}-$(cut -d. -f1 /proc/uptime)\n")
+    (root / "root/.profile").write_text(
+        f"echo {READY[:5]}{READY[5:]}-$(cut -d. -f1 /proc/uptime)\n"
+    )
     for folder in ("live", "EFI/BOOT", ".disk"):
         (tree / folder).mkdir(parents=True)
     for name in ("vmlinuz", "initrd.img"):
         [file] = (root / "boot").glob(f"{name}-*")
         shutil.copyfile(file, tree / "live" / name)
     (tree / ".disk/info").write_text(_INFO)
-    for file, name in (("shimx64.efi", "BOOTX64.EFI"), ("grubx64.efi", "grubx64.efi")):
-        shutil.copyfile(LOADERS / "uefi-x64" / file, tree / "EFI/BOOT" / name)
+    for loader, name in (("shimx64.efi", "BOOTX64.EFI"), ("grubx64.efi", "grubx64.efi")):
+        shutil.copyfile(LOADERS / "uefi-x64" / loader, tree / "EFI/BOOT" / name)
     squashfs = tree / "live/filesystem.squashfs"
-    _run("mksquashfs", str(root), str(squashfs), "-comp", "zstd", "-noappend", "-quiet", "-e", "boot")
+    packing = ("-comp", "zstd", "-noappend", "-quiet", "-e", "boot")
+    _run("mksquashfs", str(root), str(squashfs), *packing)
     iso = work / "live.iso"
     volume = ("-R", "-J", "-joliet-long", "-V", VOLUME)
     _run("xorriso", "-as", "mkisofs", "-quiet", *volume, "-o", str(iso), str(tree))

@@ -1,6 +1,5 @@
 """A live system dropped in as an ISO while Bootyard runs, and booted to its login, from the ISO."""
 
-import os
 import shutil
 
 import pytest
@@ -28,9 +27,7 @@ def drop_in(host: BootyardHost, name: str = "debian-live.iso") -> None:
     with debian_live_iso().open("rb") as source, (host.images / name).open("wb") as copy:
         shutil.copyfileobj(source, copy, 1 << 20)
     wait_until(
-        lambda: (
-            next((i for i in host.get("/api/v1/images")["items"] if i["id"] == image), None)
-        ),
+        lambda: next((i for i in host.get("/api/v1/images")["items"] if i["id"] == image), None),
         timeout=60,
         failure=host.log,
     )
@@ -52,7 +49,7 @@ def test_a_live_iso_boots_to_its_login(lab: Lab, host: BootyardHost, kind: Kind)
     assert boot["image"] == "debian-live"
     squashfs = 'bootyard_http_sent_bytes_total{file_class="image"}'
     assert host.metric("catalog", squashfs) > 100e6
-    assert not (host.state / "derived").exists() or not os.listdir(host.state / "derived")
+    assert not (host.state / "derived").exists() or not list((host.state / "derived").iterdir())
 
 
 def test_its_own_shim_and_grub_boot_it_under_secure_boot(lab: Lab, host: BootyardHost) -> None:

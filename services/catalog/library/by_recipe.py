@@ -39,7 +39,8 @@ def image_by_recipe(
     targets = []
     for target in found.targets:
         kernel = signed.get(target.kernel, Signed())
-        usable = usable_chains(chains, programs, kernel, image_id)
+        is_disc = tree.container == "disc"
+        usable = usable_chains(chains, programs, kernel, image_id, is_disc=is_disc)
         targets.append(msgspec.structs.replace(target, signed_by=kernel.vendor, chains=usable))
     served = {*found.files, *(f for t in targets for c in t.chains for f in (c.shim, c.grub))}
     for name in served:
@@ -81,4 +82,3 @@ def _check_kernel(tree: ImageTree, name: str) -> None:
             + (f" of at least {complete}" if complete else ""),
             "copy or download it again, and compare its checksum",
         )
-

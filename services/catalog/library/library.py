@@ -29,6 +29,7 @@ from services.catalog.library.assess import (
 )
 from services.catalog.library.derived import DerivedStore
 from services.catalog.library.discs.indexing import index_disc
+from services.catalog.library.discs.source import Incomplete
 from services.catalog.library.discs.store import DiscStore
 from services.catalog.library.hashing import Hashes
 from services.catalog.library.image import LibraryImage
@@ -52,6 +53,8 @@ QUIET_SECONDS = 2.0
 """How long size and time of every file must stay the same before an image is read."""
 OLD_SECONDS = 60.0
 """At start, what was last written longer ago than this is read without waiting."""
+PAUSE_SECONDS = 3.0
+"""Before a disc that ends too early, and was written to lately, is looked at again."""
 RETRY_SECONDS = 20.0
 SWEEP_SECONDS = 60.0
 
@@ -157,17 +160,23 @@ class Library:
         Discs go first: they take a second, a tarball minutes.
         """
         self.work_waits.clear()
-        waiting = [watched for watched in self._watched.values() if watched.later is not None]
-        waiting.sort(key=lambda watched: isinstance(watched.later, ToUnpack))
+        waiting = [(w, w.later) for w in self._watched.values() if w.later is not None]
         if not waiting:
             return False
-        watched = waiting[0]
-        candidate, job = watched.candidate, watched.later
+        waiting.sort(key=lambda waits: isinstance(waits[1], ToUnpack))
+        watched, job = waiting[0]
+        candidate = watched.candidate
         try:
             outcome = await self._work(candidate, job)
             if outcome == job:
                 reason = os.strerror(errno.ENOENT)
                 raise FileNotFoundError(errno.ENOENT, reason, str(self._derived.directory))
+        except Incomplete as error:
+            if watched.candidate == candidate and not _is_old(candidate):
+                # Copying pauses, on a slow line for longer than QUIET_SECONDS.
+                watched.later, watched.since = None, self._monotonic() + PAUSE_SECONDS
+                return True
+            outcome = not_usable(candidate, error)
         except (ImageRejected, OSError) as error:
             outcome = not_usable(candidate, error)
         except Exception:
@@ -178,7 +187,7 @@ class Library:
             self._settle(watched, outcome)
         return True
 
-    async def _work(self, candidate: Candidate, job: Later | None) -> Assessed | Later:
+    async def _work(self, candidate: Candidate, job: Later) -> Assessed | Later:
         remembered = None
         match job:
             case ToUnpack():
@@ -207,9 +216,10 @@ class Library:
         for watched in list(self._watched.values()):
             if watched.settled and watched.candidate.form in HASHED:
                 [file] = watched.candidate.files
-                if self.hashes.of(file.real, file.fingerprint) is None:
-                    if await self.hashes.work_out(file.real, file.fingerprint):
-                        return True
+                if self.hashes.of(file.real, file.fingerprint) is not None:
+                    continue
+                if await self.hashes.work_out(file.real, file.fingerprint):
+                    return True
         return False
 
     async def _prepare(self) -> None:

@@ -7,7 +7,7 @@ They stand from sector 16 on, up to a terminator; behind it those of UDF, where 
 import msgspec
 
 from bootyard.model.errors import ImageRejected
-from services.catalog.library.discs.source import SECTOR, Source, damaged, u16, u32
+from services.catalog.library.discs.source import SECTOR, Source, damaged, incomplete, u16, u32
 
 FIRST = 16
 MAX_DESCRIPTORS = 64
@@ -79,10 +79,7 @@ def read_volume(source: Source) -> Volume:
 
 def damaged_end(said: int, size: int) -> ImageRejected:
     """Make the refusal of a disc that has less bytes than it says."""
-    return ImageRejected(
-        f"it is not complete: of {said} bytes that it says it has, {size} are there",
-        "copy or download it again, and compare its checksum",
-    )
+    return incomplete(f"of {said} bytes that it says it has, {size} are there")
 
 
 def _primary(sector: bytes) -> Volume:

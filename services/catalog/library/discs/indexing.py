@@ -17,6 +17,7 @@ from bootyard.model.errors import ImageRejected
 from bootyard.runtime.files import fingerprint_of
 from bootyard.runtime.log import get_logger
 from services.catalog.library.discs.reader import read_disc
+from services.catalog.library.discs.source import Incomplete
 from services.catalog.library.discs.store import DiscStore, key_of
 
 log = get_logger(__name__)
@@ -43,6 +44,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     problem: str = ""
     cure: str = ""
+    is_incomplete: bool = False
     errno: int = 0
     file: str = ""
 
@@ -51,7 +53,7 @@ async def index_disc(path: Path, store: DiscStore) -> str:
     """Index in a process of its own, which ends with this call, cancelled or not.
 
     Gives the key of the index in the store. Raises ImageRejected for what is wrong with the disc,
-    OSError for what is wrong with disks.
+    Incomplete among it, and OSError for what is wrong with disks.
     """
     job = Job(
         disc=str(path),
@@ -87,7 +89,8 @@ async def index_disc(path: Path, store: DiscStore) -> str:
         return outcome.key
     if outcome.errno:
         raise OSError(outcome.errno, os.strerror(outcome.errno), outcome.file)
-    raise ImageRejected(outcome.problem, outcome.cure)
+    refusal = Incomplete if outcome.is_incomplete else ImageRejected
+    raise refusal(outcome.problem, outcome.cure)
 
 
 def main() -> None:
@@ -105,7 +108,8 @@ def _do(job: Job) -> Outcome:
     try:
         key = _index(Path(job.disc), DiscStore(Path(job.store)))
     except ImageRejected as error:
-        return Outcome(problem=error.problem, cure=error.cure)
+        is_incomplete = isinstance(error, Incomplete)
+        return Outcome(problem=error.problem, cure=error.cure, is_incomplete=is_incomplete)
     except OSError as error:
         file = error.filename if isinstance(error.filename, str) else job.disc
         return Outcome(errno=error.errno or 5, file=file)

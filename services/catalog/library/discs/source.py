@@ -22,9 +22,13 @@ def damaged(problem: str) -> ImageRejected:
     return ImageRejected(f"it is damaged: {problem}", COPY_AGAIN)
 
 
-def incomplete(problem: str) -> ImageRejected:
+class Incomplete(ImageRejected):
+    """A disc that ends too early: it may be that the rest of it is still on its way."""
+
+
+def incomplete(problem: str) -> Incomplete:
     """Make the refusal of a disc that ends too early."""
-    return ImageRejected(f"it is not complete: {problem}", COPY_AGAIN)
+    return Incomplete(f"it is not complete: {problem}", COPY_AGAIN)
 
 
 class Source:
