@@ -23,6 +23,7 @@ def image_by_recipe(
     found: Recognised,
     said: Description,
     slice_of: Callable[[str], Slice],
+    *,
     whole: Slice | None,
 ) -> LibraryImage:
     """Make the library's entry, with revision 0. Raises ImageRejected and OSError."""

@@ -184,7 +184,7 @@ def _names(source: _Source) -> Iterator[str]:
 
 def _unpacker(start: bytes) -> _Unpacker:
     if start.startswith(b"\x1f\x8b"):
-        return zlib.decompressobj(wbits=31)  # type: ignore[return-value]
+        return zlib.decompressobj(wbits=31)
     if start.startswith((b"\xfd7zXZ", b"\x5d\0\0")):
         return lzma.LZMADecompressor(memlimit=_LZMA_MEMORY)
     how = next((name for magic, name in _UNREADABLE.items() if start.startswith(magic)), "")
