@@ -7,12 +7,13 @@ They stand from sector 16 on, up to a terminator; behind it those of UDF, where 
 import msgspec
 
 from bootyard.model.errors import ImageRejected
-from services.catalog.library.discs.source import SECTOR, Source, damaged, u16, u32
+from services.catalog.library.discs.source import SECTOR, Source, damaged, incomplete, u16, u32
 
 FIRST = 16
 MAX_DESCRIPTORS = 64
 PADDING = 300 * 1024
-"""Zeros that xorriso and others put behind everything, and that many copies lack."""
+"""Zeros that xorriso and others put behind everything, and that many copies lack; with them, what
+fills the last sector."""
 
 _ISO = b"CD001"
 _UDF = (b"NSR02", b"NSR03")
@@ -71,18 +72,10 @@ def read_volume(source: Source) -> Volume:
             break
     if volume is None:
         raise _no_disc(source, has_udf=has_udf)
-    if volume.length > source.size + PADDING:
-        raise damaged_end(volume.length, source.size)
+    if volume.length > source.size + PADDING + SECTOR:
+        raise incomplete(f"of {volume.length} bytes that it says it has, {source.size} are there")
     volume.joliet, volume.catalogue, volume.has_udf = joliet, catalogue, has_udf
     return volume
-
-
-def damaged_end(said: int, size: int) -> ImageRejected:
-    """Make the refusal of a disc that has less bytes than it says."""
-    return ImageRejected(
-        f"it is not complete: of {said} bytes that it says it has, {size} are there",
-        "copy or download it again, and compare its checksum",
-    )
 
 
 def _primary(sector: bytes) -> Volume:
