@@ -166,8 +166,8 @@ def test_udf_with_every_kind_of_name_and_entry(work: Path, system: Path) -> None
     disc = genisoimage(
         work / "udf.iso",
         system,
-        *("-udf", "-iso-level", "3", "-hide", "live", "-allow-limited-size", "-input-charset"),
-        "utf-8",
+        *("-R", "-udf", "-iso-level", "3", "-hide", "live", "-allow-limited-size"),
+        *("-input-charset", "utf-8"),
     )
     index = read(disc)
     assert index.tree == "udf"

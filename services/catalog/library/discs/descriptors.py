@@ -12,10 +12,12 @@ from services.catalog.library.discs.source import SECTOR, Source, damaged, incom
 FIRST = 16
 MAX_DESCRIPTORS = 64
 PADDING = 300 * 1024
-"""Zeros that xorriso and others put behind everything, and that many copies lack."""
+"""Zeros that xorriso and others put behind everything, and that many copies lack; with them, what
+fills the last sector."""
 
 _ISO = b"CD001"
 _UDF = (b"NSR02", b"NSR03")
+_OF_UDF = (b"BEA01", b"BOOT2", b"CDW02", *_UDF)
 _JOLIET = (b"%/@", b"%/C", b"%/E")
 _PRIMARY, _SUPPLEMENTARY, _BOOT, _TERMINATOR = 1, 2, 0, 255
 _EL_TORITO = b"EL TORITO SPECIFICATION"
@@ -30,20 +32,18 @@ class RootFolder(msgspec.Struct, frozen=True):
     """Bytes that the numbers of its records count in."""
 
 
-class Volume(msgspec.Struct, kw_only=True):
+class Volume(msgspec.Struct, frozen=True, kw_only=True):
     """What the descriptors say."""
 
     volume_id: str
     system_id: str
     publisher: str
     application: str
-    length: int
-    """Of the volume in bytes, by its own word."""
     root: RootFolder
-    joliet: RootFolder | None = None
-    catalogue: int | None = None
+    joliet: RootFolder | None
+    catalogue: int | None
     """Where the boot catalogue lies, in bytes."""
-    has_udf: bool = False
+    has_udf: bool
 
 
 def read_volume(source: Source) -> Volume:
@@ -51,47 +51,43 @@ def read_volume(source: Source) -> Volume:
 
     Raises ImageRejected for what is no disc, for one without ISO 9660, and for one that is cut off.
     """
-    volume: Volume | None = None
-    joliet: RootFolder | None = None
-    catalogue: int | None = None
-    has_udf = False
-    for number in range(MAX_DESCRIPTORS):
-        sector = source.up_to((FIRST + number) * SECTOR, SECTOR)
-        kind, identifier = sector[:1], sector[1:6]
-        if len(sector) < SECTOR:
-            break
-        if identifier == _ISO and kind[0] == _PRIMARY and volume is None:
-            volume = _primary(sector)
-        elif identifier == _ISO and kind[0] == _SUPPLEMENTARY and sector[88:91] in _JOLIET:
-            joliet = joliet or _root(sector)
-        elif identifier == _ISO and kind[0] == _BOOT and sector[7:30] == _EL_TORITO:
-            catalogue = u32(sector, 71) * SECTOR
-        has_udf = has_udf or identifier in _UDF
-        if identifier != _ISO and identifier not in (*_UDF, b"BEA01", b"BOOT2", b"CDW02"):
-            break
-    if volume is None:
+    descriptors, has_udf = _descriptors(source)
+    primary = next((each for each in descriptors if each[0] == _PRIMARY), None)
+    if primary is None:
         raise _no_disc(source, has_udf=has_udf)
-    if volume.length > source.size + PADDING:
-        raise damaged_end(volume.length, source.size)
-    volume.joliet, volume.catalogue, volume.has_udf = joliet, catalogue, has_udf
-    return volume
-
-
-def damaged_end(said: int, size: int) -> ImageRejected:
-    """Make the refusal of a disc that has less bytes than it says."""
-    return incomplete(f"of {said} bytes that it says it has, {size} are there")
-
-
-def _primary(sector: bytes) -> Volume:
-    root = _root(sector)
+    root = _root(primary)
+    length = u32(primary, 80) * root.block
+    if length > source.size + PADDING + SECTOR:
+        raise incomplete(f"of {length} bytes that it says it has, {source.size} are there")
+    joliet = (d for d in descriptors if d[0] == _SUPPLEMENTARY and d[88:91] in _JOLIET)
+    boot = (d for d in descriptors if d[0] == _BOOT and d[7:30] == _EL_TORITO)
     return Volume(
-        volume_id=_text(sector[40:72]),
-        system_id=_text(sector[8:40]),
-        publisher=_text(sector[318:446]),
-        application=_text(sector[574:702]),
-        length=u32(sector, 80) * root.block,
+        volume_id=_text(primary[40:72]),
+        system_id=_text(primary[8:40]),
+        publisher=_text(primary[318:446]),
+        application=_text(primary[574:702]),
         root=root,
+        joliet=next(map(_root, joliet), None),
+        catalogue=next((u32(each, 71) * SECTOR for each in boot), None),
+        has_udf=has_udf,
     )
+
+
+def _descriptors(source: Source) -> tuple[list[bytes], bool]:
+    """Give those of ISO 9660 up to the terminator, and whether there are any of UDF."""
+    found: list[bytes] = []
+    has_udf = is_over = False
+    for number in range(FIRST, FIRST + MAX_DESCRIPTORS):
+        sector = source.up_to(number * SECTOR, SECTOR)
+        identifier = sector[1:6]
+        if len(sector) == SECTOR and identifier == _ISO and not is_over:
+            found.append(sector)
+            is_over = sector[0] == _TERMINATOR
+        elif len(sector) == SECTOR and identifier in _OF_UDF:
+            has_udf = has_udf or identifier in _UDF
+        else:
+            break
+    return found, has_udf
 
 
 def _root(sector: bytes) -> RootFolder:

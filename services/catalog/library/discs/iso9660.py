@@ -8,7 +8,8 @@ from services.catalog.library.discs.index import TreeKind
 from services.catalog.library.discs.rockridge import Additions, entry_skip, read_additions
 from services.catalog.library.discs.source import SECTOR, Source, damaged, u32
 
-MAX_CONTINUATION = 64 * 1024
+MAX_CONTINUATION = 2 * SECTOR
+"""Where what belongs to a name goes on, that is within a sector (SUSP §5.1)."""
 
 _FOLDER, _ASSOCIATED, _MORE_FOLLOWS = 0x02, 0x04, 0x80
 _SELF, _PARENT = b"\0", b"\1"

@@ -54,7 +54,7 @@ def _best_tree(source: Source, volume: Volume) -> tuple[Found, list[str]]:
     """Choose between ISO 9660 and UDF.
 
     Discs of Windows have everything in UDF, and a text that says so in ISO 9660; others have the
-    same in both.
+    same in both, and better names in UDF than plain ISO 9660 can have.
     """
     iso = read_iso(source, volume)
     if not volume.has_udf:
@@ -65,7 +65,8 @@ def _best_tree(source: Source, volume: Volume) -> tuple[Found, list[str]]:
         if iso.worth()[1] * 2 < source.size:
             raise
         return iso, [f"its UDF file system is not read: {error.problem}"]
-    return (udf, []) if udf.worth() > iso.worth() else (iso, [])
+    is_plain = iso.kind == "iso9660"
+    return (udf, []) if (udf.worth(), is_plain) > (iso.worth(), False) else (iso, [])
 
 
 def _check_holds_something(found: Found) -> None:
