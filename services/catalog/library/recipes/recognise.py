@@ -58,7 +58,7 @@ def _draft(recipe: Recipe, found: Match, starts: tuple[Start, ...], finder: Find
     return Draft(
         recipe=recipe.id,
         status=recipe.status,
-        title=patterns.fill(recipe.title, values),
+        title=_title(recipe, values),
         family=_family(recipe, found.values),
         version=values["version"],
         starts=starts,
@@ -79,6 +79,13 @@ def _named(recipe: Recipe, found: Values) -> Values:
     name = naming_of(found["name"]).title
     system = next(own, told) or name
     return {**found, "version": one_line(version, 40), "system": system, "name": name}
+
+
+def _title(recipe: Recipe, values: Values) -> str:
+    """Make a title; of an image that does not say what it is, its name is all there is."""
+    if recipe.family_of and not values.get(recipe.family_of):
+        return values["name"]
+    return patterns.fill(recipe.title, values)
 
 
 def _family(recipe: Recipe, found: Values) -> str:

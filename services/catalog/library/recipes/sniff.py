@@ -158,11 +158,15 @@ def sniff(tree: ImageTree, path: str) -> Sniffed:
     """Look through an initrd. Raises OSError when the image cannot be read."""
     source = _Source(tree, path)
     marks: set[str] = set()
+    is_empty = True
     try:
         for name in _names(source):
+            is_empty = False
             marks.update(mark for mark, files in _MARKS if name.startswith(files))
     except _Unread as unread:
         return Sniffed(frozenset(marks), is_whole=False, reason=str(unread))
+    if is_empty:
+        return Sniffed(frozenset(), is_whole=False, reason="there is nothing in it")
     return Sniffed(frozenset(marks), is_whole=True)
 
 
