@@ -189,11 +189,11 @@ class BootTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def needs_catalog(self) -> bool:
         """Whether it cannot start from what TFTP serves alone."""
-        texts = (self.command_line, *(module.command_line for module in self.modules))
+        texts = [self.command_line, *(module.command_line for module in self.modules)]
         return (
             self.loader in {"sanboot", "memdisk"}
             or any(not injected.file for injected in self.injected)
-            or any(word in text for text in texts for word in PLACEHOLDERS)
+            or any("{" in text and any(word in text for word in PLACEHOLDERS) for text in texts)
         )
 
     @property

@@ -3,6 +3,8 @@
 GRUB sends names over HTTP as they are, so it is given only those that need no encoding.
 """
 
+from functools import lru_cache
+
 from bootyard.boot.menus.grub_words import indented, kernel_arguments, label, left_out, quote, say
 from bootyard.boot.menus.places import file_of, fill, is_plain, unmet
 from bootyard.boot.menus.reader import Reader
@@ -77,7 +79,7 @@ def start(target: BootTarget, reader: Reader) -> tuple[str, ...]:
     command_line = f"{target.command_line} {own_args}"
     title = label(target.title)
     unfit = " ".join(left_out(command_line))
-    trees = " ".join(quote(tree) for tree in _trees(target, server))
+    trees = _trees(server, needs_catalog=target.needs_catalog)
     arguments = _arguments(command_line, image, server)
     return (
         *((say(f"Bootyard: left out, GRUB cannot carry it: {unfit}"),) if unfit else ()),
@@ -92,12 +94,14 @@ def start(target: BootTarget, reader: Reader) -> tuple[str, ...]:
     )
 
 
-def _trees(target: BootTarget, server: Server) -> tuple[str, ...]:
+@lru_cache(16)
+def _trees(server: Server, *, needs_catalog: bool) -> str:
     """List where a target is loaded from, one try after the other."""
+    over_tftp, over_http = quote(tftp(server)), quote(f"{http(server)}/tree")
     if not server.catalog_answers:
-        return (tftp(server),) * TRIES
-    over_http = (f"{http(server)}/tree",) * TRIES
-    return over_http if target.needs_catalog else (*over_http, tftp(server))
+        return " ".join((over_tftp,) * TRIES)
+    last = () if needs_catalog else (over_tftp,)
+    return " ".join((*(over_http,) * TRIES, *last))
 
 
 def _load(target: BootTarget, image: Image, server: Server, arguments: str) -> tuple[str, ...]:

@@ -8,11 +8,14 @@ Every way that fails leads to `failed`, and from there, after some tries, to a q
 to the local disk by itself: nothing hangs, and nothing goes round for ever with nobody there.
 """
 
+from functools import partial
+
 from bootyard.boot.menus import ipxe_start
 from bootyard.boot.menus.ipxe_menu import CHOSEN, MENU_AGAIN, menu
 from bootyard.boot.menus.ipxe_words import label
 from bootyard.boot.menus.places import encoded
 from bootyard.boot.menus.reader import Reader
+from bootyard.boot.menus.sections import Section, sections_of
 from bootyard.boot.menus.server import Server
 from bootyard.boot.plan import BootNow, Plan, ShowMenu
 from bootyard.model.snapshot import LOCAL_DISK, BootTarget, MenuEntry, Snapshot
@@ -77,11 +80,12 @@ def render_plan(
                 *_local_disk(snapshot),
             )
         case ShowMenu():
+            sections = sections_of(plan, snapshot, partial(ipxe_start.why_not, reader=reader))
             return _script(
                 *opening,
-                *menu(plan, reader),
+                *menu(plan, sections, reader),
                 *_tries(server, "gave_up"),
-                *_starts(plan, reader),
+                *_starts(sections, reader),
                 *_question(),
                 *_leave_for_local_disk(server),
                 *_local_disk(snapshot),
@@ -148,14 +152,15 @@ def _tries(server: Server, given_up: str) -> tuple[str, ...]:
     )
 
 
-def _starts(plan: ShowMenu, reader: Reader) -> tuple[str, ...]:
+def _starts(sections: tuple[Section, ...], reader: Reader) -> tuple[str, ...]:
     return tuple(
         line
-        for target in plan.targets
-        if not ipxe_start.why_not(target, reader)
+        for section in sections
+        for entry in section.entries
+        if not entry.why_not
         for line in (
-            f":start_{encoded(target.id)}",
-            *ipxe_start.start(target, reader, "ended"),
+            f":start_{encoded(entry.target.id)}",
+            *ipxe_start.start(entry.target, reader, "ended"),
         )
     )
 

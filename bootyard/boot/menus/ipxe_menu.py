@@ -5,13 +5,11 @@ iPXE cannot compare numbers, and `${memsize}` is in no build with default option
 written beside it, for a person to judge.
 """
 
-from functools import partial
-
-from bootyard.boot.menus.ipxe_start import platform_needed, why_not
+from bootyard.boot.menus.ipxe_start import platform_needed
 from bootyard.boot.menus.ipxe_words import label
 from bootyard.boot.menus.places import encoded
 from bootyard.boot.menus.reader import Reader
-from bootyard.boot.menus.sections import Entry, Section, is_long, sections_of
+from bootyard.boot.menus.sections import Entry, Section, is_long
 from bootyard.boot.plan import ShowMenu
 from bootyard.model.architecture import Firmware
 from bootyard.model.snapshot import LOCAL_DISK, MenuEntry, Snapshot
@@ -24,9 +22,8 @@ MENU_AGAIN = "menu_again"
 _SHELL, _RESTART, _SETUP, _OFF = "menu:shell", "menu:restart", "menu:setup", "menu:off"
 
 
-def menu(plan: ShowMenu, reader: Reader) -> tuple[str, ...]:
-    """Show the menu, and do what is chosen in it."""
-    sections = sections_of(plan, reader.snapshot, partial(why_not, reader=reader))
+def menu(plan: ShowMenu, sections: tuple[Section, ...], reader: Reader) -> tuple[str, ...]:
+    """Show the menu, and do what is chosen in it, but for starting a target."""
     preselected = _preselected(plan, sections)
     seconds = 0 if plan.hidden else plan.timeout_seconds
     offline = "" if reader.server.catalog_answers else " (the catalog is away)"

@@ -6,6 +6,9 @@ themselves, and goes on in the next line after a backslash at a line's end.
 """
 
 import re
+from functools import lru_cache
+
+from bootyard.boot.menus.server import REMEMBERED
 
 _WORD = re.compile(r"(?!#)(?!(?:&&|\|\||;)\Z)(?:(?!\$\{)[!-~])+")
 
@@ -20,11 +23,13 @@ def unsafe_words(text: str) -> tuple[str, ...]:
     return tuple(word for word in text.split() if not is_safe(word))
 
 
+@lru_cache(REMEMBERED)
 def words(text: str) -> str:
     """Make `text` fit for a command's arguments: one space between words, unsafe ones left out."""
     return " ".join(word for word in text.split() if is_safe(word))
 
 
+@lru_cache(REMEMBERED)
 def label(text: str) -> str:
     """Make `text` fit for the end of a line that people read: printable ASCII, one line."""
     plain = "".join(c if " " <= c <= "~" else "?" for c in text.replace("${", "$("))

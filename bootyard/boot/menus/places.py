@@ -5,10 +5,11 @@ arguments: what comes of them is one word that means nothing to any of them.
 """
 
 import re
+from functools import lru_cache
 from urllib.parse import quote
 
 from bootyard.boot.menus.reader import Reader
-from bootyard.boot.menus.server import Server
+from bootyard.boot.menus.server import REMEMBERED, Server
 from bootyard.model.snapshot import HOST, ISO, TREE, BootTarget, Image
 
 WHOLE = ".iso"
@@ -19,6 +20,7 @@ _WITHOUT_KERNEL = frozenset({"wimboot", "sanboot", "memdisk"})
 _PLAIN = re.compile(r"[A-Za-z0-9._+@/][A-Za-z0-9._+@/-]*")
 
 
+@lru_cache(REMEMBERED)
 def encoded(name: str) -> str:
     """Write a name as one word of letters, digits and `._-+@/%~`, not starting with a dash."""
     if _PLAIN.fullmatch(name):
@@ -32,14 +34,9 @@ def is_plain(name: str) -> bool:
     return _PLAIN.fullmatch(name) is not None
 
 
-def folder_of(image: Image) -> str:
-    """Name the folder of an image's files, pinned to its revision."""
-    return encoded(image.folder)
-
-
 def file_of(image: Image, file: str) -> str:
     """Name a file of an image; no name: the whole image."""
-    folder = folder_of(image)
+    folder = encoded(image.folder)
     return f"{folder}/{encoded(file)}" if file else f"{folder}{WHOLE}"
 
 
@@ -47,14 +44,14 @@ def fill(text: str, image: Image, server: Server) -> str:
     """Put addresses in place of PLACEHOLDERS; of one line of safe words it makes another."""
     if "{" not in text:
         return text
-    base = f"{server.catalog}/tree/{folder_of(image)}"
+    base = f"{server.catalog}/tree/{encoded(image.folder)}"
     tree, iso, host = f"{base}/iso", f"{base}{WHOLE}", str(server.address)
     return text.replace(TREE, tree).replace(ISO, iso).replace(HOST, host)
 
 
 def needs_whole(target: BootTarget) -> bool:
     """Tell whether a target cannot start without the whole image as one file."""
-    texts = (target.command_line, *(module.command_line for module in target.modules))
+    texts = [target.command_line, *(module.command_line for module in target.modules)]
     is_disk = target.loader in {"sanboot", "memdisk"} and not target.kernel
     injects = any(not injected.file for injected in target.injected)
     return is_disk or injects or any(ISO in text for text in texts)

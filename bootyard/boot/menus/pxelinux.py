@@ -9,13 +9,13 @@ file, and syslinux reads on after the 4095th character of a line as if a new one
 """
 
 from collections.abc import Iterable
-from functools import partial
+from functools import lru_cache, partial
 
 from bootyard.boot.menus import ipxe_words
 from bootyard.boot.menus.places import disk_kind, fill, is_plain, unmet
 from bootyard.boot.menus.reader import Reader
 from bootyard.boot.menus.sections import Entry, Section, is_long, sections_of
-from bootyard.boot.menus.server import Server
+from bootyard.boot.menus.server import REMEMBERED, Server
 from bootyard.boot.plan import Plan, ShowMenu
 from bootyard.model.architecture import Firmware
 from bootyard.model.loaders import MEMDISK_FILE
@@ -80,6 +80,7 @@ def render_plan(
     )
 
 
+@lru_cache(REMEMBERED)
 def words(text: str) -> str:
     """Make `text` fit for a kernel's command line: unsafe words are left out.
 
@@ -89,6 +90,7 @@ def words(text: str) -> str:
     return " ".join(w for w in safe if "$(" not in w and not w.startswith("initrd="))
 
 
+@lru_cache(REMEMBERED)
 def label(text: str) -> str:
     """Make `text` fit for a line that people read; `^` would make a key of the menu."""
     plain = "".join(c if " " <= c <= "~" and c != "^" else "?" for c in text)
