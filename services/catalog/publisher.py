@@ -18,7 +18,7 @@ import msgspec
 from bootyard.boot.tree import BootTree
 from bootyard.model.document import encode
 from bootyard.model.mac import MACAddress
-from bootyard.model.snapshot import Learned, Machine, Policy, Slice, Snapshot
+from bootyard.model.snapshot import Learned, Machine, MenuEntry, Policy, Slice, Snapshot
 from bootyard.runtime.files import write_atomically
 from bootyard.runtime.log import get_logger
 from bootyard.runtime.snapshots import SnapshotHolder
@@ -27,6 +27,7 @@ from services.catalog.database import Database, read_property, write_property
 from services.catalog.library.image import LibraryImage
 from services.catalog.library.library import Library
 from services.catalog.machines import Machines
+from services.catalog.menus import read_menus
 
 log = get_logger(__name__)
 
@@ -57,6 +58,7 @@ def build_snapshot(
     images: Iterable[LibraryImage],
     machines: Iterable[Machine],
     policy: Policy,
+    menus: tuple[MenuEntry, ...] = (),
     learned: Mapping[MACAddress, Learned] | None = None,
     armed: Mapping[str, str] | None = None,
 ) -> Snapshot:
@@ -74,6 +76,7 @@ def build_snapshot(
             for machine in sorted(machines, key=lambda machine: machine.mac)
         },
         policy=policy,
+        menus=menus,
         learned={
             str.__str__(mac): msgspec.Raw(encode(known))
             for mac, known in sorted((learned or {}).items())
@@ -190,6 +193,7 @@ class Publisher:
     async def _build(self) -> Snapshot:
         loaders = await asyncio.to_thread(self._loaders)
         machines, policy = await self._machines.for_snapshot()
+        menus = await self._database.run(read_menus)
         armed = await self._database.run(boot_once.read_armed, self._clock())
         learned = dict(self._learned())
         images = self._library.images
@@ -202,6 +206,7 @@ class Publisher:
                 images=images,
                 machines=machines,
                 policy=policy,
+                menus=menus,
                 learned=learned,
                 armed=armed,
             )

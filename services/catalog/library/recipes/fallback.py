@@ -5,7 +5,7 @@ installers it is of, and so which words make it fetch the rest over HTTP. What c
 offered as a disk over HTTP, which does for what loads all of itself through the firmware.
 """
 
-from bootyard.boot.menus.ipxe import label
+from bootyard.boot.menus.ipxe_words import label
 from bootyard.model.errors import ImageRejected
 from bootyard.model.snapshot import TargetKind
 from services.catalog.library import names

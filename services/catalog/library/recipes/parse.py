@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from bootyard.boot.menus.ipxe import unsafe_words
+from bootyard.boot.menus.ipxe_words import unsafe_words
 from services.catalog.library.description import ARCHITECTURES
 from services.catalog.library.recipes import schema
 from services.catalog.library.recipes.patterns import (

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from bootyard.boot.menus.ipxe import unsafe_words
+from bootyard.boot.menus.ipxe_words import unsafe_words
 from bootyard.model.errors import ImageRejected
 from bootyard.model.snapshot import PLACEHOLDERS
 from services.catalog.library import names
