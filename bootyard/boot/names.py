@@ -52,7 +52,7 @@ _NORMAL_MISS = re.compile(
 )
 
 
-def normalise(path: str) -> str | None:
+def normalise(path: str, limit: int = MAX_PATH) -> str | None:
     """Forgive what loaders do to names; None for one that cannot be in the tree.
 
     Windows loaders ask for ``\\Boot\\BCD``, others put a slash in front; some UEFI firmware leaves
@@ -61,7 +61,7 @@ def normalise(path: str) -> str | None:
     name = path.replace("\\", "/").rstrip(UNTERMINATED)
     parts = [part for part in name.split("/") if part not in {"", "."}]
     clean = "/".join(parts)
-    if not clean or len(path) > MAX_PATH or ".." in parts:
+    if not clean or len(path) > limit or ".." in parts:
         return None
     if any(c < " " or "\x7f" <= c <= "\x9f" for c in clean):
         return None

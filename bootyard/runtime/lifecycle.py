@@ -45,9 +45,12 @@ class EventStore(Protocol):
 class EventSender:
     """Makes boot events of one life of a service; health probes leave none."""
 
-    def __init__(self, service: str, store: EventStore) -> None:
+    def __init__(
+        self, service: str, store: EventStore, clock: Callable[[], float] = time.time
+    ) -> None:
         self._service = service
         self._store = store
+        self._clock = clock
         self._run = secrets.token_hex(4)
         self._sequence = 0
         self.listener: Callable[[BootEvent], None] | None = None
@@ -80,7 +83,7 @@ class EventSender:
             service=self._service,
             run=self._run,
             sequence=self._sequence,
-            time=time.time() - ago,
+            time=self._clock() - ago,
             step=step,
             mac=mac,
             ip=None if ip is None else str(ip),

@@ -3,6 +3,9 @@
 armed -> bound (to the first boot that asks) -> burned (its kernel was taken), or expired. Every
 move is one compare-and-set in SQL, so that two who ask at once cannot both win. Times are seconds
 since 1970, because an arming outlives a restart.
+
+That a kernel is being sent is written down before its first byte leaves: a catalog that dies while
+it sends one does not know whether the machine has it, and then it counts as taken.
 """
 
 import sqlite3
@@ -31,6 +34,7 @@ SCHEMA = Schema(
             burned_at REAL
         ) WITHOUT ROWID;
         """,
+        "ALTER TABLE boot_once ADD COLUMN kernel_at REAL;",
     ),
 )
 
@@ -96,6 +100,34 @@ def bind(
         where,
     )
     return str(row[0]) if won.rowcount == 1 else None
+
+
+def begin_kernel(connection: sqlite3.Connection, mac: MACAddress, boot_id: str, now: float) -> bool:
+    """Note that a boot is being sent its kernel; False when nothing is bound to it."""
+    return (
+        connection.execute(
+            "UPDATE boot_once SET kernel_at = ?"
+            " WHERE mac = ? AND boot_id = ? AND burned_at IS NULL",
+            (now, str(mac), boot_id),
+        ).rowcount
+        == 1
+    )
+
+
+def abort_kernel(connection: sqlite3.Connection, mac: MACAddress, boot_id: str) -> None:
+    """Note that a boot did not get its kernel, and may ask again."""
+    connection.execute(
+        "UPDATE boot_once SET kernel_at = NULL WHERE mac = ? AND boot_id = ?", (str(mac), boot_id)
+    )
+
+
+def burn_unsure(connection: sqlite3.Connection) -> list[str]:
+    """Use up what was being sent when the catalog died; gives the machines' MACs."""
+    rows = connection.execute(
+        "UPDATE boot_once SET burned_at = kernel_at"
+        " WHERE kernel_at IS NOT NULL AND burned_at IS NULL RETURNING mac"
+    )
+    return [str(mac) for (mac,) in rows]
 
 
 def burn(connection: sqlite3.Connection, mac: MACAddress, boot_id: str, now: float) -> bool:

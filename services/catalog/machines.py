@@ -13,10 +13,13 @@ from bootyard.model.errors import RequestRefused
 from bootyard.model.loaders import LoaderName, OfferStrategy
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Machine, Policy
+from bootyard.runtime.log import get_logger
 from services.catalog import boot_once, rules
 from services.catalog.boot_once import BootOnce
 from services.catalog.database import Database, Schema
 from services.catalog.policy import PolicyChange, read_policy, set_policy
+
+log = get_logger(__name__)
 
 DEFAULT_EXPIRES_MINUTES = 30.0
 
@@ -99,6 +102,11 @@ class Machines:
         self._firmware_of = firmware_of
         self._clock = clock
         self._listeners: list[Callable[[], None]] = []
+        for mac in database.run_blocking(boot_once.burn_unsure):
+            log.warning(
+                "boot-once counts as used: its kernel was being sent when the catalog ended",
+                mac=mac,
+            )
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener`, on the event loop, after every change of a machine or the policy."""
@@ -189,6 +197,14 @@ class Machines:
         return await self._database.run(
             boot_once.burn, mac, boot_id, self._clock() if now is None else now
         )
+
+    async def begin_kernel(self, mac: MACAddress, boot_id: str) -> bool:
+        """Note that a boot is being sent its kernel; False when no boot-once is bound to it."""
+        return await self._database.run(boot_once.begin_kernel, mac, boot_id, self._clock())
+
+    async def abort_kernel(self, mac: MACAddress, boot_id: str) -> None:
+        """Note that a boot did not get its kernel."""
+        await self._database.run(boot_once.abort_kernel, mac, boot_id)
 
     def _surroundings(self, mac: MACAddress) -> Surroundings:
         return Surroundings(

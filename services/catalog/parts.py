@@ -1,5 +1,6 @@
 """The catalog's parts, put together but not running."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -21,7 +22,9 @@ from services.catalog.http.context import Catalog
 from services.catalog.http.delivery import KernelsUnderWay
 from services.catalog.http.feed import BootFeed
 from services.catalog.http.guard import load_admin_token
+from services.catalog.library.hashing import SCHEMA as HASHES
 from services.catalog.library.library import Library
+from services.catalog.library.recipes.load import load_recipes
 from services.catalog.library.revisions import SCHEMA as REVISIONS
 from services.catalog.machines import SCHEMAS as MACHINES
 from services.catalog.machines import Machines
@@ -29,7 +32,7 @@ from services.catalog.menus import Menus
 from services.catalog.metrics import BootMetrics, HTTPMetrics, LibraryMetrics
 from services.catalog.publisher import Publisher
 
-SCHEMAS = (*MACHINES, REVISIONS, storage.SCHEMA, learned.SCHEMA)
+SCHEMAS = (*MACHINES, REVISIONS, HASHES, storage.SCHEMA, learned.SCHEMA)
 """The tables of every subject."""
 
 
@@ -44,15 +47,19 @@ class Parts:
 
 
 def put_together(
-    service: Service, neighbour: Callable[[IPv4Address], MACAddress | None] = mac_of
+    service: Service,
+    neighbour: Callable[[IPv4Address], MACAddress | None] = mac_of,
+    clock: Callable[[], float] = time.time,
 ) -> Parts:
     """Make the parts and connect them; raises DatabaseUnusable."""
     settings, telemetry = service.settings, service.telemetry
     database = Database.open(service.state_dir / "catalog.db", SCHEMAS)
-    library = Library(settings.images_dir, settings.state_dir / "derived", database)
+    recipes = load_recipes(service.state_dir / "recipes")
+    library = Library(settings.images_dir, settings.state_dir, database, recipes)
     machines = Machines(
         database,
         lambda: library.targets,
+        clock,
         loaders=lambda: service.snapshots.snapshot.loaders,
         firmware_of=lambda mac: _last_firmware(journal, mac),
     )
@@ -62,6 +69,7 @@ def put_together(
         boot_metrics,
         lambda: service.snapshots.snapshot.targets,
         telemetry.internal_error,
+        clock,
     )
     publisher = Publisher(
         database=database,
@@ -73,6 +81,7 @@ def put_together(
         store=service.store,
         learned=lambda: journal.learned,
         kept=service.state_dir / "snapshot.json",
+        clock=clock,
     )
     states = MachineStates(service.snapshots, journal.timeline, boot_metrics)
     feed = BootFeed()
@@ -102,6 +111,7 @@ def put_together(
         metrics=HTTPMetrics(telemetry.registry),
         root_directory=service.settings.directory_of,
         admin_token=load_admin_token(service.state_dir / "admin-token", settings.admin_token),
+        clock=clock,
     )
     return Parts(
         database=database,

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -15,7 +15,7 @@ from bootyard.boot.tree import BootTree
 from bootyard.model.document import encode
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Fingerprint, Image, Learned, Root, Slice
-from bootyard.runtime.lifecycle import Service
+from bootyard.runtime.lifecycle import EventSender, Service
 from bootyard.runtime.settings import Settings
 from services.catalog.http.routes import make_app
 from services.catalog.parts import put_together
@@ -46,19 +46,25 @@ def write_image(
 class Running:
     """A catalog that answers on `url`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        state_dir: Path | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.images_dir = directory / "images"
         self.images_dir.mkdir(exist_ok=True)
         self.settings = Settings(
             images_dir=self.images_dir,
-            state_dir=directory / "state",
+            state_dir=state_dir or directory / "state",
             loaders_dir=directory / "loaders",
             admin_token=TOKEN,
             allowed_hosts=("boot.example.org",),
         )
         self.neighbours = {NUC_IP: NUC, PI_IP: PI}
         self.service = Service("catalog", self.settings)
-        self.parts = put_together(self.service, self._neighbour)
+        self.service.events = EventSender("catalog", self.service.store, clock)
+        self.parts = put_together(self.service, self._neighbour, clock)
         self.catalog = self.parts.catalog
         self.url = ""
 
@@ -139,9 +145,11 @@ class Running:
 
 
 @asynccontextmanager
-async def running_catalog(directory: Path) -> AsyncIterator[Running]:
+async def running_catalog(
+    directory: Path, state_dir: Path | None = None, clock: Callable[[], float] = time.time
+) -> AsyncIterator[Running]:
     """Run a catalog on a free port."""
-    running = Running(directory)
+    running = Running(directory, state_dir, clock)
     await running.look()
     runner = web.AppRunner(make_app(running.catalog), access_log=None)
     await runner.setup()

@@ -175,7 +175,7 @@ class BootOnceModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        self.connection.executescript(boot_once.SCHEMA.steps[0])
+        self.connection.executescript("".join(boot_once.SCHEMA.steps))
         self.now = NOW
         self.target: str | None = None
         self.expires = 0.0

@@ -64,7 +64,7 @@ class BootOnceBurner:
 
     async def _bind(self, boot: Boot, files: Targets) -> None:
         """Bind what was armed to the boot of a machine that asks for no script: a Raspberry Pi."""
-        await self._journal.save()
+        await self._journal.secure()
         bound = await self._machines.bind(boot.mac, boot.id, bootable=files)
         if bound is not None:
             self._journal.assign(boot, bound, files[bound].image)

@@ -118,12 +118,12 @@ class BootJournal:
         if boot.target != target:
             self._take(self.timeline.assign(boot, target, image))
 
-    async def save(self) -> None:
-        """Write what is not written yet; what cannot be written is tried again later."""
+    async def save(self) -> bool:
+        """Write what is not written yet; False: it could not be, and is tried again later."""
         async with self._saving:
             rows = [storage.row_of(boot) for boot in self._unsaved.values()]
             if not rows and not self._unlearned and not self._unsaved_position:
-                return
+                return True
             taken, self._unsaved, self._unsaved_position = self._unsaved, {}, False
             lessons, self._unlearned = self._unlearned, {}
             try:
@@ -137,6 +137,13 @@ class BootJournal:
                 if not isinstance(error, sqlite3.Error):
                     raise
                 log.error("boots not saved", error=str(error))
+                return False
+            return True
+
+    async def secure(self) -> None:
+        """Save; raises sqlite3.Error when what happened so far is not on disk then."""
+        if not await self.save():
+            raise sqlite3.OperationalError("boots cannot be saved")
 
     async def keep(self) -> None:
         """Save, learn from silence, and close boots that went silent, until cancelled."""

@@ -71,7 +71,9 @@ class Timeline:
             self._of_machine[boot.mac] = [*known[-KEPT_BOOTS + 1 :], boot]
             for step in boot.steps:
                 self._seen[step.service, step.run, step.sequence] = None
-                if step.ip is not None:
+                if step.ip is not None and (
+                    _knows_machine(step) or step.ip not in self._machine_at
+                ):
                     self._machine_at[step.ip] = boot.mac
 
     def latest(self, mac: MACAddress) -> Boot | None:
@@ -106,7 +108,7 @@ class Timeline:
         if mac is None:
             changes.dropped = "no machine is known behind it"
             return changes
-        if event.ip is not None:
+        if event.ip is not None and (_knows_machine(event) or event.ip not in self._machine_at):
             _remember(self._machine_at, event.ip, mac, MAX_ADDRESSES)
         # A service whose clock was ahead must not put a boot into the future.
         step = step_of(event, min(event.time, now))
@@ -266,6 +268,14 @@ class Timeline:
             boot.counted = True
             changes.boots[boot.number] = boot
             changes.counted.append(boot)
+
+
+def _knows_machine(told: BootEvent | BootStep) -> bool:
+    """Tell whether an address was seen to be a machine's: in its own DHCP request, or when it said
+    so and was believed. Who takes a file is read from the neighbour table, where a Wi-Fi bridge
+    stands for all that is behind it."""
+    is_script = told.service == "catalog" and told.step in {Step.SCRIPT, Step.MENU}
+    return told.service == "proxydhcp" or is_script
 
 
 def _place(boot: Boot, step: BootStep) -> int:

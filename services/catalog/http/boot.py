@@ -1,7 +1,6 @@
 """`boot.ipxe`, `autoexec.ipxe` and `grub.cfg`: the answer to a machine that wants to boot."""
 
 import asyncio
-import time
 from typing import Literal
 
 import msgspec
@@ -167,7 +166,7 @@ def _is_on_its_way_to_disk(catalog: Catalog, mac: MACAddress) -> bool:
     """
     timeline = catalog.journal.timeline
     boot = timeline.latest(mac)
-    if boot is None or boot.closed is None or not timeline.left_for_disk(mac, time.time()):
+    if boot is None or boot.closed is None or not timeline.left_for_disk(mac, catalog.clock()):
         return False
     return any(s.is_firmware_discover and s.at > boot.closed for s in boot.steps)
 
@@ -192,8 +191,9 @@ async def _armed_target(catalog: Catalog, boot: Boot, snapshot: Snapshot) -> Boo
     if boot.has_kernel:
         return None
     async with asyncio.timeout(BOOT_ONCE_SECONDS):
-        # The boot's id must be on disk before something is bound to it.
-        await catalog.journal.save()
+        # The boot's id must be on disk before something is bound to it: after a crash it would be
+        # given to another boot.
+        await catalog.journal.secure()
         bound = await catalog.machines.bind(boot.mac, boot.id, bootable=snapshot.targets)
     if bound is None:
         return None

@@ -43,6 +43,8 @@ class Catalog:
     metrics: HTTPMetrics
     root_directory: Callable[[Root], Path]
     admin_token: str
+    clock: Callable[[], float]
+    """Seconds since 1970."""
 
 
 CATALOG = web.AppKey("CATALOG", Catalog)

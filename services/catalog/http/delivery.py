@@ -9,16 +9,21 @@ import asyncio
 import fcntl
 import os
 import select
+import sqlite3
 import sys
 import termios
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from bootyard.runtime.log import get_logger
 from services.catalog.boots.boot import Boot
 from services.catalog.http.sending import ClientGone
+from services.catalog.machines import Machines
+
+log = get_logger(__name__)
 
 DELIVERY_SECONDS = 30.0
 UNACKNOWLEDGED_TAIL = 64 * 1024
@@ -26,6 +31,7 @@ TAIL_SECONDS = 1.0
 FIRST_POLL_SECONDS = 0.001
 MAX_POLL_SECONDS = 0.05
 SETTLED_SECONDS = 1.0
+NOTE_SECONDS = 3.0
 
 
 class Connection:
@@ -79,23 +85,31 @@ class KernelsUnderWay:
     """Boots that are taking a kernel now.
 
     A machine knows that it has its kernel a moment before we do; a script for the same boot waits
-    for that, so that no boot-once is given out twice.
+    for that, so that no boot-once is given out twice. On disk it is noted before the first byte: see
+    `boot_once`.
     """
 
     def __init__(self) -> None:
         self._boots: Counter[int] = Counter()
 
-    @contextmanager
-    def of(self, boot: Boot | None) -> Iterator[None]:
+    @asynccontextmanager
+    async def to(self, boot: Boot | None, machines: Machines) -> AsyncIterator[None]:
         """Send a kernel to a boot, and tell the timeline of it, inside of this."""
-        number = 0 if boot is None else boot.number
-        self._boots[number] += 1
+        if boot is None:
+            yield
+            return
+        self._boots[boot.number] += 1
+        is_once = False
         try:
+            is_once = await _note_begin(boot, machines)
             yield
         finally:
-            self._boots[number] -= 1
-            if not self._boots[number]:
-                del self._boots[number]
+            self._boots[boot.number] -= 1
+            is_last = not self._boots[boot.number]
+            if is_last:
+                del self._boots[boot.number]
+            if is_once and is_last and not boot.has_kernel:
+                await _note_abort(boot, machines)
 
     async def settled(self, boot: Boot) -> bool:
         """Wait a moment for a kernel on its way; False when it still is."""
@@ -106,3 +120,25 @@ class KernelsUnderWay:
                 return False
             await asyncio.sleep(MAX_POLL_SECONDS / 10)
         return True
+
+
+async def _note_begin(boot: Boot, machines: Machines) -> bool:
+    """Note on disk that a kernel is sent to a boot that may have a boot-once; False: it has none.
+
+    A database that does not answer keeps no machine from its kernel: as long as we live, the boot's
+    own steps say that it has it.
+    """
+    try:
+        async with asyncio.timeout(NOTE_SECONDS):
+            return await machines.begin_kernel(boot.mac, boot.id)
+    except (TimeoutError, sqlite3.Error) as error:
+        log.error("kernel not noted before it was sent", boot=boot.id, error=repr(error))
+        return False
+
+
+async def _note_abort(boot: Boot, machines: Machines) -> None:
+    try:
+        async with asyncio.timeout(NOTE_SECONDS):
+            await machines.abort_kernel(boot.mac, boot.id)
+    except (TimeoutError, sqlite3.Error) as error:
+        log.error("aborted kernel not noted", boot=boot.id, error=repr(error))

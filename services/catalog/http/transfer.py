@@ -8,6 +8,7 @@ from bootyard.boot.client import RequestFacts
 from bootyard.boot.tree import Found
 from bootyard.model.events import FileClass, Step, TransferOutcome
 from bootyard.runtime.log import get_logger
+from services.catalog.boots.boot import Boot
 from services.catalog.http.conditions import Extents, Span, cut
 from services.catalog.http.context import CATALOG
 from services.catalog.http.delivery import Connection
@@ -37,6 +38,7 @@ class Transfer:
         self._is_get = request.method == "GET"
         self._found = found
         self._facts = facts
+        self._mac = facts.mac
         self._started = asyncio.get_running_loop().time()
         self._bytes_metric = self._catalog.metrics.sent_bytes.labels(found.file_class)
         self._bytes = 0
@@ -49,10 +51,10 @@ class Transfer:
     ) -> None:
         """Send a span of the file as the body of a prepared response, and tell how that ended."""
         self._reaches_end = span.start + span.length == opened.size
-        boot = None
-        if self._step is Step.KERNEL and self._facts.mac is not None:
-            boot = self._catalog.journal.timeline.current(self._facts.mac)
-        with self._catalog.kernels.of(boot):
+        boot = self._boot() if self._step is Step.KERNEL and self._reaches_end else None
+        if boot is not None:
+            self._mac = boot.mac
+        async with self._catalog.kernels.to(boot, self._catalog.machines):
             try:
                 await self._send(request, response, opened, cut(opened.extents, span))
             except SourceChanged as error:
@@ -63,6 +65,19 @@ class Transfer:
                 drop_connection(request, response)
             else:
                 self.end(TransferOutcome.COMPLETE)
+
+    def _boot(self) -> Boot | None:
+        """Find the boot that a kernel is for.
+
+        A Wi-Fi bridge answers ARP for the machines behind it: the one that was given a boot-once at
+        this address goes before what the neighbour table says.
+        """
+        timeline = self._catalog.journal.timeline
+        known = timeline.machine_at(str(self._facts.client_ip))
+        boot = timeline.current(known) if known is not None else None
+        if boot is not None and boot.target is not None:
+            return boot
+        return timeline.current(self._mac) if self._mac is not None else None
 
     async def _send(
         self,
@@ -99,7 +114,7 @@ class Transfer:
             "file sent" if outcome is TransferOutcome.COMPLETE else "file not sent",
             path=found.path,
             client=str(facts.client_ip),
-            mac=facts.mac,
+            mac=self._mac,
             bytes=self._bytes,
             seconds=round(seconds, 3),
             outcome=outcome,
@@ -108,7 +123,7 @@ class Transfer:
         if self._step is not None:
             self._catalog.events.send(
                 self._step,
-                mac=facts.mac,
+                mac=self._mac,
                 ip=facts.client_ip,
                 outcome=outcome,
                 path=found.path,
