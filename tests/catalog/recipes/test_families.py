@@ -2,7 +2,7 @@
 
 import pytest
 
-from bootyard.boot.menus.ipxe import unsafe_words
+from bootyard.boot.menus.ipxe_words import unsafe_words
 from bootyard.model.errors import ImageRejected
 from bootyard.model.snapshot import TargetKind
 from services.catalog.library.recipes.load import built_in_recipes
