@@ -102,6 +102,25 @@ def test_what_takes_the_whole_image_is_for_discs_only() -> None:
         assert found.status == "guess"
 
 
+class _Linked(MemoryTree):
+    """A disc on which `live/vmlinuz` is a link to a file in another folder."""
+
+    def glob(self, pattern: str) -> list[str]:
+        found = super().glob(pattern)
+        return ["boot/kernel-6.1" if path == "live/vmlinuz-6.1" else path for path in found]
+
+
+def test_a_link_stands_for_what_it_leads_to() -> None:
+    files: dict[str, bytes | int] = {
+        "live/vmlinuz-6.1": KERNEL,
+        "boot/kernel-6.1": KERNEL,
+        "live/initrd.img": MIB,
+        "live/filesystem.squashfs": MIB,
+    }
+    found = recognise(_Linked(files))
+    assert (found.recipe, found.targets[0].kernel) == ("debian-live", "boot/kernel-6.1")
+
+
 def test_a_live_system_whose_initrd_has_no_network_is_not_offered_as_one() -> None:
     files = {**_LIVE_OS, "boot/x86_64/loader/initrd": initrd("usr/lib/dracut/hooks/cmdline/a")}
     found = recognise(MemoryTree(files, volume_id="X", size=900 * MIB))

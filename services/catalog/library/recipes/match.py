@@ -46,10 +46,12 @@ class Finder:
                 continue
             if glob not in self._globs:
                 self._globs[glob] = self.tree.glob(glob)
+            # What a link leads to may have any name: it is taken as it is, without values.
+            is_open = bool(patterns.names_in(pattern) - {n for n, v in values.items() if v})
             found = {
-                path: own
+                path: own if own is not None else values
                 for path in self._globs[glob]
-                if (own := patterns.captured(pattern, values, path)) is not None
+                if (own := patterns.captured(pattern, values, path)) is not None or not is_open
             }
             if found:
                 path = patterns.newest(list(found))
