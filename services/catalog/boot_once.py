@@ -102,9 +102,7 @@ def bind(
     return str(row[0]) if won.rowcount == 1 else None
 
 
-def begin_kernel(
-    connection: sqlite3.Connection, mac: MACAddress, boot_id: str, now: float
-) -> bool:
+def begin_kernel(connection: sqlite3.Connection, mac: MACAddress, boot_id: str, now: float) -> bool:
     """Note that a boot is being sent its kernel; False when nothing is bound to it."""
     return (
         connection.execute(

@@ -71,7 +71,9 @@ class Timeline:
             self._of_machine[boot.mac] = [*known[-KEPT_BOOTS + 1 :], boot]
             for step in boot.steps:
                 self._seen[step.service, step.run, step.sequence] = None
-                if step.ip is not None and (_knows_machine(step) or step.ip not in self._machine_at):
+                if step.ip is not None and (
+                    _knows_machine(step) or step.ip not in self._machine_at
+                ):
                     self._machine_at[step.ip] = boot.mac
 
     def latest(self, mac: MACAddress) -> Boot | None:
