@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -26,7 +26,7 @@ from bootyard.model.architecture import Firmware
 from bootyard.model.events import BootEvent, OfferStage, Step
 from bootyard.model.mac import MACAddress
 from services.catalog.boots.belonging import SAME_BOOT_SECONDS
-from tests.catalog.http_catalog import NUC, NUC_IP, PI_IP, Running, running_catalog, write_image
+from tests.catalog.http_catalog import NUC, NUC_IP, PI_IP, running_catalog, write_image
 from tests.catalog.images import Clock
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ class Journeys(RuleBasedStateMachine):
         thread = running.parts.database._thread
         submit = thread.submit
 
-        def watching(call: Callable[..., T], *args: Any) -> Future[T]:
+        def watching(call: Callable[..., T], *args: object) -> Future[T]:
             def work() -> T:
                 try:
                     return call(*args)
@@ -232,9 +232,9 @@ class Journeys(RuleBasedStateMachine):
 
     def question(self) -> None:
         async def head() -> None:
-            async with self.running.client(self.ip) as client:
-                async with client.head(f"/boot.ipxe?mac={NUC}") as got:
-                    assert got.status == 200
+            url = f"/boot.ipxe?mac={NUC}"
+            async with self.running.client(self.ip) as client, client.head(url) as got:
+                assert got.status == 200
 
         self.runner.run(head())
 

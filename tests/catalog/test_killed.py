@@ -24,11 +24,9 @@ def _kill_after(state: Path, seed: int, rounds: int, seconds: float) -> int:
     done = [0]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
-        for line in child.stdout:
+        while len(done) <= rounds and (line := child.stdout.readline()):
             if line.startswith("done "):
                 done.append(int(line.split()[1]))
-            if len(done) > rounds:
-                break
         time.sleep(seconds)
         child.kill()
         done += [int(line.split()[1]) for line in child.stdout if line.startswith("done ")]
@@ -108,9 +106,6 @@ async def test_killed_at_random_for_long(tmp_path: Path) -> None:
 async def test_killed_while_it_starts(tmp_path: Path) -> None:
     state = tmp_path / "state"
     for milliseconds in (150, 200, 250, 300, 350):
-        command = [sys.executable, "-m", "tests.catalog.killed_catalog", str(state), "1"]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:
-            time.sleep(milliseconds / 1000)
-            child.kill()
+        _kill_after(state, 1, 0, milliseconds / 1000)
     done = _kill_after(state, 1, 1, 0)
     await _check(state, done)
