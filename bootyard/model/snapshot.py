@@ -2,6 +2,9 @@
 
 The catalog is its only writer. It holds no variables, secrets or answers: everything in it may be
 read by anyone on the boot network.
+
+Its values are trees: the garbage collector need not look for circles in them (`gc=False`), which in
+a large library would hold everything up for longer than reading it takes.
 """
 
 from enum import StrEnum
@@ -31,7 +34,7 @@ class Root(StrEnum):
     DERIVED = "derived"
 
 
-class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
+class Fingerprint(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What tells that a file is still the one that was indexed."""
 
     size: int
@@ -39,7 +42,7 @@ class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
     inode: int
 
 
-class Slice(msgspec.Struct, frozen=True, kw_only=True, tag="slice", omit_defaults=True):
+class Slice(msgspec.Struct, frozen=True, kw_only=True, tag="slice", omit_defaults=True, gc=False):
     """Bytes of a file on disk: `extents` of (offset, length), one after the other.
 
     `fingerprint` is None for loaders, which every service has a copy of its own of.
@@ -56,7 +59,7 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True, tag="slice", omit_default
         return sum(length for _, length in self.extents)
 
 
-class Text(msgspec.Struct, frozen=True, tag="text"):
+class Text(msgspec.Struct, frozen=True, tag="text", gc=False):
     """Bytes made for one request."""
 
     data: bytes
@@ -92,7 +95,7 @@ HOST = "{host}"
 PLACEHOLDERS = (TREE, ISO, HOST)
 
 
-class Image(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Image(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Something in the library that can be booted, at one revision."""
 
     id: str
@@ -115,7 +118,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"images/{self.id}@{self.revision}"
 
 
-class SignedChain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SignedChain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A vendor's own shim and GRUB, among the files of its image (design: Secure Boot).
 
     shim loads its second stage from the directory that it came from itself.
@@ -126,7 +129,7 @@ class SignedChain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     firmware: Firmware = Firmware.UEFI_X64
 
 
-class Injected(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Injected(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A file that is put into what starts, beside its initrds.
 
     For `linux` it appears at `path` in the initial root file system (iPXE wraps it as cpio), for
@@ -140,7 +143,7 @@ class Injected(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """As chmod(1) has it, octal; empty: 644."""
 
 
-class Module(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Module(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A module of a multiboot kernel, with its own command line."""
 
     file: str
@@ -159,7 +162,7 @@ firmware fetches by name.
 """
 
 
-class BootTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class BootTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One way to boot an image. `kernel`, `initrds` and so on are names of the image's files."""
 
     id: str
@@ -340,7 +343,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
                     f"the snapshot has schema {schema}, this version reads {SCHEMA} and older;"
                     " upgrade this service to the catalog's version"
                 )
-            snapshot = decode(document, cls)
+            snapshot = _in_pieces(decode(document, _Pieces))
         except DocumentInvalid as error:
             raise SnapshotUnreadable(f"not a snapshot: {error}") from error
         for target in snapshot.targets.values():
@@ -353,6 +356,42 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Header(msgspec.Struct):
     schema: int
+
+
+class _Pieces(msgspec.Struct, kw_only=True):
+    """A snapshot whose images and targets are still to be decoded."""
+
+    schema: int = SCHEMA
+    epoch: str
+    number: int
+    http_port: int
+    loaders: dict[str, Slice]
+    images: dict[str, msgspec.Raw] = {}
+    targets: dict[str, msgspec.Raw] = {}
+    machines: dict[str, msgspec.Raw] = {}
+    policy: Policy = Policy()
+    menus: tuple[MenuEntry, ...] = ()
+    learned: dict[str, msgspec.Raw] = {}
+    armed: dict[str, str] = {}
+
+
+def _in_pieces(pieces: _Pieces) -> Snapshot:
+    """Decode one image after the other: a thread that decodes holds the interpreter until it is
+    through with a document, and meanwhile no machine would be answered."""
+    return Snapshot(
+        schema=pieces.schema,
+        epoch=pieces.epoch,
+        number=pieces.number,
+        http_port=pieces.http_port,
+        loaders=pieces.loaders,
+        images={name: decode(raw, Image) for name, raw in pieces.images.items()},
+        targets={name: decode(raw, BootTarget) for name, raw in pieces.targets.items()},
+        machines=pieces.machines,
+        policy=pieces.policy,
+        menus=pieces.menus,
+        learned=pieces.learned,
+        armed=pieces.armed,
+    )
 
 
 BUILTIN_EPOCH = "builtin"

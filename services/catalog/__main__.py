@@ -1,6 +1,7 @@
 """`python -m services.catalog`: run the parts until told to stop."""
 
 import asyncio
+import gc
 import os
 import shutil
 import sys
@@ -43,6 +44,9 @@ async def main(service: Service) -> None:
             serve_http(service, make_app(catalog), hosts, port, "http"),
         )
     ]
+    # What was loaded by now stays: looking for garbage in it takes tens of milliseconds each time.
+    gc.collect()
+    gc.freeze()
     log.info("started", path=str(service.settings.images_dir.absolute()))
     await service.stopping.wait()
     for task in running:

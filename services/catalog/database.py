@@ -57,7 +57,8 @@ class Database:
     def open(cls, path: Path, schemas: Sequence[Schema] = ()) -> Self:
         """Open the file at `path`, making it and bringing its tables up to date.
 
-        Raises DatabaseUnusable for a file that is damaged, not writable, or newer than this code.
+        One that is older is copied before that, as `<name>.v<version>.bak` beside it. Raises
+        DatabaseUnusable for a file that is damaged, not writable, or newer than this code.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -181,9 +182,37 @@ def _migrate(connection: sqlite3.Connection, path: Path, schemas: Sequence[Schem
             f"{path} was written by a newer version of Bootyard ({', '.join(sorted(newer))});"
             " start that version, or put back a backup made by this one"
         )
-    for schema in schemas:
-        for version in range(versions.get(schema.subject, 0), len(schema.steps)):
-            _transaction(connection, partial(_apply, schema=schema, version=version))
+    steps = [
+        (schema, version)
+        for schema in schemas
+        for version in range(versions.get(schema.subject, 0), len(schema.steps))
+    ]
+    if steps and versions:
+        _keep_old(connection, path, sum(versions.values()))
+    if steps:
+        _transaction(connection, partial(_apply_all, steps=steps))
+
+
+def _keep_old(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """Copy a database before it is changed, for who goes back to the version that it is from."""
+    kept = path.with_name(f"{path.name}.v{version}.bak")
+    made = path.with_name(f".{kept.name}.{os.getpid()}")
+    try:
+        os.close(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        _backup(connection, made)
+        made.replace(kept)
+    except (OSError, sqlite3.Error) as error:
+        made.unlink(missing_ok=True)
+        raise DatabaseUnusable(
+            f"{path} is from an older version of Bootyard and cannot be copied to {kept.name}"
+            f" before it is changed: {error}; make room in BOOTYARD_STATE_DIR"
+        ) from error
+
+
+def _apply_all(connection: sqlite3.Connection, steps: Sequence[tuple[Schema, int]]) -> None:
+    """Take every step or none: between two versions no Bootyard could open the database."""
+    for schema, version in steps:
+        _apply(connection, schema, version)
 
 
 def _apply(connection: sqlite3.Connection, schema: Schema, version: int) -> None:

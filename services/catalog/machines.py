@@ -80,6 +80,15 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What the machine was last seen to boot with."""
 
 
+class ForSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What a snapshot carries of machines and the policy."""
+
+    machines: dict[str, msgspec.Raw]
+    """By MAC, in order, as they are written in the database: they go into the document as that."""
+    policy: Policy
+    armed: dict[str, str]
+
+
 class Machines:
     """Machines, policy and boot-once in the database; every refusal is a RequestRefused.
 
@@ -150,9 +159,9 @@ class Machines:
         self._changed()
         return policy
 
-    async def for_snapshot(self) -> tuple[tuple[Machine, ...], Policy]:
+    async def for_snapshot(self) -> ForSnapshot:
         """Read what a snapshot carries, as of one moment."""
-        return await self._database.run(_read_for_snapshot)
+        return await self._database.run(_read_for_snapshot, self._clock())
 
     async def arm(
         self, mac: str, target: str, expires_minutes: float = DEFAULT_EXPIRES_MINUTES
@@ -329,6 +338,10 @@ def _arm(
     return msgspec.structs.replace(record, boot_once=boot_once.read_all(connection, now)[mac])
 
 
-def _read_for_snapshot(connection: sqlite3.Connection) -> tuple[tuple[Machine, ...], Policy]:
-    rows = connection.execute("SELECT machine FROM machines ORDER BY mac")
-    return tuple(decode(row[0], Machine) for row in rows), read_policy(connection)
+def _read_for_snapshot(connection: sqlite3.Connection, now: float) -> ForSnapshot:
+    rows = connection.execute("SELECT mac, machine FROM machines ORDER BY mac")
+    return ForSnapshot(
+        machines={mac: msgspec.Raw(machine.encode()) for mac, machine in rows},
+        policy=read_policy(connection),
+        armed=boot_once.read_armed(connection, now),
+    )

@@ -111,6 +111,7 @@ class BootMetrics:
             registry=registry,
         )
         self._named: dict[str, MachineState] = {}
+        self._declared: set[str] = set()
         for firmware in Firmware:
             for outcome in BootOutcome:
                 self._boots.labels(firmware, outcome)
@@ -122,8 +123,10 @@ class BootMetrics:
     def declare_images(self, images: Iterable[str]) -> None:
         """Make the children of images that can be booted exist."""
         for image in images:
-            for outcome in BootOutcome:
-                self._image_boots.labels(image, outcome)
+            if image not in self._declared:
+                self._declared.add(image)
+                for outcome in BootOutcome:
+                    self._image_boots.labels(image, outcome)
 
     def boot_counted(
         self, firmware: Firmware | None, image: str | None, outcome: BootOutcome

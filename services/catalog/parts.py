@@ -81,7 +81,6 @@ def put_together(
         store=service.store,
         learned=lambda: journal.learned,
         kept=service.state_dir / "snapshot.json",
-        clock=clock,
     )
     states = MachineStates(service.snapshots, journal.timeline, boot_metrics)
     feed = BootFeed()

@@ -7,7 +7,6 @@ to the database by its digest.
 import asyncio
 import hashlib
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,11 +17,10 @@ import msgspec
 from bootyard.boot.tree import BootTree
 from bootyard.model.document import encode
 from bootyard.model.mac import MACAddress
-from bootyard.model.snapshot import Learned, Machine, MenuEntry, Policy, Slice, Snapshot
+from bootyard.model.snapshot import Learned, MenuEntry, Policy, Slice, Snapshot
 from bootyard.runtime.files import write_atomically
 from bootyard.runtime.log import get_logger
 from bootyard.runtime.snapshots import SnapshotHolder
-from services.catalog import boot_once
 from services.catalog.database import Database, read_property, write_property
 from services.catalog.library.image import LibraryImage
 from services.catalog.library.library import Library
@@ -56,7 +54,7 @@ def build_snapshot(
     http_port: int,
     loaders: dict[str, Slice],
     images: Iterable[LibraryImage],
-    machines: Iterable[Machine],
+    machines: Mapping[str, msgspec.Raw] | Iterable[tuple[str, msgspec.Raw]] = (),
     policy: Policy,
     menus: tuple[MenuEntry, ...] = (),
     learned: Mapping[MACAddress, Learned] | None = None,
@@ -71,10 +69,7 @@ def build_snapshot(
         loaders=dict(sorted(loaders.items())),
         images={image.id: image.as_image() for image in ready},
         targets={target.id: target for image in ready for target in image.targets},
-        machines={
-            str(machine.mac): msgspec.Raw(encode(machine))
-            for machine in sorted(machines, key=lambda machine: machine.mac)
-        },
+        machines=dict(machines),
         policy=policy,
         menus=menus,
         learned={
@@ -110,7 +105,6 @@ class Publisher:
         store: Distributor,
         learned: Callable[[], Mapping[MACAddress, Learned]] = dict,
         kept: Path | None = None,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._library = library
@@ -121,7 +115,6 @@ class Publisher:
         self._store = store
         self._learned = learned
         self._kept = kept
-        self._clock = clock
         self._published = False
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -192,26 +185,27 @@ class Publisher:
 
     async def _build(self) -> Snapshot:
         loaders = await asyncio.to_thread(self._loaders)
-        machines, policy = await self._machines.for_snapshot()
+        said = await self._machines.for_snapshot()
         menus = await self._database.run(read_menus)
-        armed = await self._database.run(boot_once.read_armed, self._clock())
         learned = dict(self._learned())
         images = self._library.images
-        snapshot = await asyncio.to_thread(
-            lambda: build_snapshot(
+
+        def build() -> tuple[Snapshot, str]:
+            snapshot = build_snapshot(
                 epoch=self._database.epoch,
                 number=0,
                 http_port=self._http_port,
                 loaders=loaders,
                 images=images,
-                machines=machines,
-                policy=policy,
+                machines=said.machines,
+                policy=said.policy,
                 menus=menus,
                 learned=learned,
-                armed=armed,
+                armed=said.armed,
             )
-        )
-        digest = await asyncio.to_thread(lambda: hashlib.sha256(snapshot.to_json()).hexdigest())
+            return snapshot, hashlib.sha256(snapshot.to_json()).hexdigest()
+
+        snapshot, digest = await asyncio.to_thread(build)
         number = await self._database.run(number_for, digest)
         return msgspec.structs.replace(snapshot, number=number)
 

@@ -59,6 +59,6 @@ def _line(text: str) -> Line:
     return Line(label, tuple(tuple(words) for words in commands), tuple(operators))
 
 
-def settings(script: str) -> set[str]:
+def expanded(script: str) -> set[str]:
     """Name every setting that is expanded anywhere in a script."""
     return set(_SETTING.findall(script))

@@ -1,10 +1,11 @@
 """Text from operators and images never becomes a command, in any language, from any field."""
 
 import re
+from random import Random
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootyard.boot.menus.server import Server
@@ -29,7 +30,7 @@ from tests.boot.every_loader import (
     rendered,
 )
 from tests.boot.grub_shell import EXPANDED, commands
-from tests.boot.ipxe_shell import Line, lines, settings
+from tests.boot.ipxe_shell import Line, expanded, lines
 from tests.boot.menu_readers import read_as_syslinux, read_as_uboot
 from tests.samples import slice_of
 
@@ -76,50 +77,52 @@ PIECES = (
     ),
 )
 TEXT = st.text(max_size=30) | st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
-NAME = TEXT.filter(bool)
 SPACED = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=8).map(" ".join)
 
 FIRMWARE = st.sampled_from([None, Firmware.BIOS, Firmware.UEFI_X64])
 SERVERS = st.sampled_from([CATALOG, OFFLINE])
 
 
+TEXTS = st.lists(TEXT | SPACED, min_size=1, max_size=8)
+
+
 @st.composite
 def hostile(draw: st.DrawFn) -> Snapshot:
     """Make the library with an image of every loader kind, and with any text in all its fields."""
+    texts = draw(TEXTS)
+    chance = Random(draw(st.integers(0, 2**16)))
+
+    def text() -> str:
+        return chance.choice(texts)
+
+    def name() -> str:
+        return text() or "-"
+
     images: list[Image] = []
     targets: list[BootTarget] = []
     for number, (plain_image, plain) in enumerate(zip(IMAGES, _one_target_each(), strict=True)):
         # Ids are told apart, as they are by the library.
-        identity = f"{draw(NAME)}{number}"
-        images.append(
-            msgspec.structs.replace(
-                plain_image,
-                id=identity,
-                family=draw(TEXT),
-                whole=draw(st.sampled_from([None, slice_of("disc.iso")])),
-            )
-        )
+        identity = f"{text()}{number}"
+        whole = chance.choice([None, slice_of("disc.iso")])
+        images.append(msgspec.structs.replace(plain_image, id=identity, family=text(), whole=whole))
         targets.append(
             msgspec.structs.replace(
                 plain,
-                id=draw(st.sampled_from([identity, f"{identity}/{draw(NAME)}"])),
+                id=chance.choice([identity, f"{identity}/{name()}"]),
                 image=identity,
-                title=draw(TEXT),
-                group=draw(st.just("") | TEXT),
-                signed_by=draw(TEXT),
-                kernel=draw(st.just(plain.kernel) | TEXT),
-                initrds=tuple(draw(st.lists(NAME, max_size=2))),
-                command_line=draw(SPACED),
+                title=text(),
+                group=chance.choice(["", text()]),
+                signed_by=text(),
+                kernel=chance.choice([plain.kernel, text()]),
+                initrds=tuple(name() for _ in range(chance.randrange(3))),
+                command_line=text(),
                 injected=tuple(
-                    Injected(path=draw(NAME), file=draw(TEXT), mode=draw(TEXT))
-                    for _ in plain.injected
+                    Injected(path=name(), file=text(), mode=text()) for _ in plain.injected
                 ),
-                modules=tuple(
-                    Module(file=draw(NAME), command_line=draw(SPACED)) for _ in plain.modules
-                ),
+                modules=tuple(Module(file=name(), command_line=text()) for _ in plain.modules),
             )
         )
-    entry = MenuEntry(id=draw(NAME), title=draw(TEXT), script="shell")
+    entry = MenuEntry(id=name(), title=text(), script="shell")
     return library(images=tuple(images), targets=tuple(targets), menus=(entry,))
 
 
@@ -223,13 +226,14 @@ def _more_targets() -> tuple[BootTarget, ...]:
 USUAL = _usual_shapes()
 
 
+@settings(max_examples=400)
 @given(hostile(), SERVERS, FIRMWARE, SPACED, ARMED)
 def test_ipxe(
     state: Snapshot, server: Server, firmware: Firmware | None, args: str, armed: int
 ) -> None:
     """Every line has a shape that plain text gives too, and every label is there, once."""
     for script in scripts("ipxe", state, server, firmware, args, armed):
-        assert settings(script) <= SETTINGS
+        assert expanded(script) <= SETTINGS
         read = lines(script)
         assert {shape(line) for line in read} <= USUAL
         labels = [line.label for line in read if line.label is not None]
@@ -261,6 +265,7 @@ GRUB_VARIABLES = frozenset(
 _EXPANSION = re.compile(re.escape(EXPANDED) + r"\$\{(\w+)\}")
 
 
+@settings(max_examples=400)
 @given(hostile(), SERVERS, SPACED, ARMED)
 def test_grub(state: Snapshot, server: Server, args: str, armed: int) -> None:
     for script in scripts("grub", state, server, Firmware.UEFI_X64, args, armed):
@@ -286,6 +291,7 @@ PXELINUX_LINES = frozenset(
 )
 
 
+@settings(max_examples=400)
 @given(hostile(), SERVERS, FIRMWARE, SPACED)
 def test_pxelinux(state: Snapshot, server: Server, firmware: Firmware | None, args: str) -> None:
     text = rendered("pxelinux", state, server, firmware, kernel_args=args)

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -95,7 +95,7 @@ class Journeys(RuleBasedStateMachine):
         thread = running.parts.database._thread
         submit = thread.submit
 
-        def watching(call: Callable[..., T], *args: Any) -> Future[T]:
+        def watching(call: Callable[..., T], *args: object) -> Future[T]:
             def work() -> T:
                 try:
                     return call(*args)
@@ -232,9 +232,9 @@ class Journeys(RuleBasedStateMachine):
 
     def question(self) -> None:
         async def head() -> None:
-            async with self.running.client(self.ip) as client:
-                async with client.head(f"/boot.ipxe?mac={NUC}") as got:
-                    assert got.status == 200
+            url = f"/boot.ipxe?mac={NUC}"
+            async with self.running.client(self.ip) as client, client.head(url) as got:
+                assert got.status == 200
 
         self.runner.run(head())
 
@@ -314,11 +314,36 @@ class Journeys(RuleBasedStateMachine):
         self.runner.run(self.running.catalog.journal.receive(told))
 
 
-def _run(base: Path, examples: int, steps: int) -> None:
+def _machine(base: Path) -> type[Journeys]:
     write_image(base / "images", "debian")
     write_image(base / "images", "auto", title="Unattended", cmdline="auto=true priority=high")
+    return type("JourneysHere", (Journeys,), {"base": base})
+
+
+def test_a_catalog_that_dies_when_a_machine_has_its_kernel(tmp_path: Path) -> None:
+    journeys = _machine(tmp_path)()
+    journeys.arm("auto", 60)
+    journeys.script(None)
+    journeys.kernel("auto", DELIVERED)
+    assert journeys.died_at_end
+    journeys.script(None)
+    journeys.teardown()
+
+
+def test_a_catalog_that_dies_while_it_answers_with_a_boot_once(tmp_path: Path) -> None:
+    for transactions in range(4):
+        journeys = _machine(tmp_path / str(transactions))()
+        journeys.arm("auto", 60)
+        journeys.script(transactions)
+        journeys.script(None)
+        journeys.kernel("auto", None)
+        journeys.script(None)
+        journeys.teardown()
+
+
+def _run(base: Path, examples: int, steps: int) -> None:
     run_state_machine_as_test(
-        type("JourneysHere", (Journeys,), {"base": base}),
+        _machine(base),
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,

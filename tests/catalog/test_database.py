@@ -98,6 +98,44 @@ def test_a_step_that_fails_leaves_nothing(path: Path) -> None:
     database.close()
 
 
+def test_an_older_database_is_copied_before_it_is_changed(path: Path) -> None:
+    old = (Schema("plants", (PLANTS_1,)),)
+    Database.open(path, old).close()
+    assert not list(path.parent.glob("*.bak")), "a new one has nothing to keep"
+    for _ in range(2):
+        Database.open(path, (Schema("plants", (PLANTS_1, PLANTS_2)),)).close()
+    (kept,) = path.parent.glob("*.bak")
+    assert kept.name == "catalog.sqlite3.v2.bak", "catalog 1 and plants 1"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    database = Database.open(kept, old)
+    assert database.run_blocking(_plants) == [("a;b",)]
+    database.close()
+
+
+def test_a_change_that_fails_leaves_the_older_one_as_it_was(path: Path) -> None:
+    old = Schema("plants", (PLANTS_1,))
+    Database.open(path, (old,)).close()
+    animals = Schema("animals", ("CREATE TABLE animals (name TEXT);",))
+    broken = Schema("plants", (PLANTS_1, PLANTS_2, "DROP TABLE nowhere;"))
+    with pytest.raises(DatabaseUnusable, match="nowhere"):
+        Database.open(path, (animals, broken))
+    database = Database.open(path, (old,))
+    assert database.run_blocking(_plants) == [("a;b",)]
+    database.close()
+
+
+def test_an_older_database_that_cannot_be_copied_is_left_alone(path: Path) -> None:
+    old = Schema("plants", (PLANTS_1,))
+    Database.open(path, (old,)).close()
+    (path.parent / "catalog.sqlite3.v2.bak").mkdir()
+    with pytest.raises(DatabaseUnusable, match=r"cannot be copied to catalog\.sqlite3\.v2\.bak"):
+        Database.open(path, (Schema("plants", (PLANTS_1, PLANTS_2)),))
+    database = Database.open(path, (old,))
+    assert database.run_blocking(_plants) == [("a;b",)]
+    database.close()
+    assert not list(path.parent.glob(".*.bak*"))
+
+
 @pytest.mark.parametrize("known", [(), (Schema("plants", (PLANTS_1,)),)], ids=["none", "older"])
 def test_a_newer_database_is_refused_and_left_alone(path: Path, known: tuple[Schema, ...]) -> None:
     schema = Schema("plants", (PLANTS_1, PLANTS_2))

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bootyard.boot.choice import BootOffer, choose
 from bootyard.boot.client import BootClient, ClientKind, RecentBoot, RequestFacts
 from bootyard.boot.tree import BootTree, Found
 from bootyard.model.architecture import ClientArchitecture, Firmware
+from bootyard.model.document import encode
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import BootTarget, Machine, Policy, SignedChain, Slice
 from services.catalog.database import Database
@@ -241,13 +243,14 @@ async def test_a_machine_with_secure_boot_gets_that_shim_and_shim_its_grub(
 ) -> None:
     image = await _image(hand, UBUNTU)
     mac = MACAddress.parse("52:54:00:12:34:56")
+    machine = Machine(mac=mac, target="system", secure_boot=True)
     snapshot = build_snapshot(
         epoch="e",
         number=1,
         http_port=8080,
         loaders={},
         images=(image,),
-        machines=(Machine(mac=mac, target="system", secure_boot=True),),
+        machines={str.__str__(mac): msgspec.Raw(encode(machine))},
         policy=Policy(),
     )
     client = BootClient(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bootyard.model.architecture import Firmware
+from bootyard.model.document import decode
 from bootyard.model.errors import RequestRefused
 from bootyard.model.loaders import LoaderName, OfferStrategy
 from bootyard.model.mac import MACAddress
@@ -99,7 +100,8 @@ async def test_how_a_machine_boots_is_pinned(hand: MachinesAtHand) -> None:
     )
     left = await hand.machines.set(MAC, MachineChange(loader=None, offer=None, secure_boot=None))
     assert left.machine == Machine(mac=MAC, name="nuc")
-    assert (await hand.machines.for_snapshot())[0] == (left.machine,)
+    said = await hand.machines.for_snapshot()
+    assert decode(said.machines[MAC], Machine) == left.machine
 
 
 async def test_a_loader_fits_the_firmware_that_was_seen_or_is_said(hand: MachinesAtHand) -> None:
@@ -244,9 +246,13 @@ async def test_the_policy(hand: MachinesAtHand) -> None:
 async def test_what_a_snapshot_carries(hand: MachinesAtHand) -> None:
     await hand.machines.set(OTHER, MachineChange(variables={"password": "secret"}))
     await hand.machines.set(MAC, MachineChange(name="nuc"))
-    machines, policy = await hand.machines.for_snapshot()
-    assert machines == (Machine(mac=MAC, name="nuc"), Machine(mac=OTHER))
-    assert policy == Policy()
+    await hand.machines.arm(OTHER, "debian-12-auto")
+    said = await hand.machines.for_snapshot()
+    machines = [decode(raw, Machine) for raw in said.machines.values()]
+    assert machines == [Machine(mac=MAC, name="nuc"), Machine(mac=OTHER)]
+    assert list(said.machines) == [MAC, OTHER]
+    assert said.policy == Policy()
+    assert said.armed == {OTHER: "debian-12-auto"}
 
 
 async def test_everything_outlives_a_restart(tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 
+import msgspec
+
 from bootyard.model.document import decode
 from bootyard.model.events import MachineState
 from bootyard.model.mac import MACAddress
-from bootyard.model.snapshot import Machine, Snapshot
+from bootyard.model.snapshot import Snapshot
 from bootyard.runtime.snapshots import SnapshotHolder
 from services.catalog.boots.boot import Boot
 from services.catalog.boots.outcome import machine_state
@@ -26,6 +28,7 @@ class MachineStates:
         self._metrics = metrics
         self._names: Mapping[MACAddress, str] = {}
         self._changed = asyncio.Event()
+        self._named_in: Snapshot | None = None
         snapshots.on_adopt(self._adopt)
 
     def state(self, mac: MACAddress) -> MachineState:
@@ -41,11 +44,14 @@ class MachineStates:
         while True:
             await self._changed.wait()
             self._changed.clear()
+            # Off the loop: there may be thousands of machines.
+            await asyncio.to_thread(self._read_names)
             self.refresh()
             await asyncio.sleep(REFRESH_SECONDS)
 
     def refresh(self) -> None:
         """Bring the metrics up to date."""
+        self._read_names()
         seen = {mac: self.state(mac) for mac in self._timeline.machines()}
         counts = Counter(seen.values())
         registered = self._snapshots.snapshot.machines.keys()
@@ -54,7 +60,23 @@ class MachineStates:
         self._metrics.machines_are(counts, named)
 
     def _adopt(self, snapshot: Snapshot) -> None:
-        machines = (decode(raw, Machine) for raw in snapshot.machines.values())
-        self._names = {machine.mac: machine.name for machine in machines if machine.name}
         self._metrics.declare_images(snapshot.images)
         self._changed.set()
+
+    def _read_names(self) -> None:
+        """Read who is called how, when that may have changed."""
+        snapshot = self._snapshots.snapshot
+        if snapshot is not self._named_in:
+            self._names, self._named_in = names_of(snapshot), snapshot
+
+
+def names_of(snapshot: Snapshot) -> dict[MACAddress, str]:
+    """Name the registered machines that have a name."""
+    named = ((mac, decode(raw, _Named).name) for mac, raw in snapshot.machines.items())
+    return {MACAddress(mac): name for mac, name in named if name}
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """What the metrics say of a machine."""
+
+    name: str | None = None

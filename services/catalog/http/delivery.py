@@ -85,8 +85,8 @@ class KernelsUnderWay:
     """Boots that are taking a kernel now.
 
     A machine knows that it has its kernel a moment before we do; a script for the same boot waits
-    for that, so that no boot-once is given out twice. On disk it is noted before the first byte: see
-    `boot_once`.
+    for that, so that no boot-once is given out twice. On disk it is noted before the first byte;
+    see `boot_once`.
     """
 
     def __init__(self) -> None:

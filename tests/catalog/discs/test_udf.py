@@ -7,6 +7,7 @@ import pytest
 
 from bootyard.model.errors import ImageRejected
 from services.catalog.library.discs.index import Extents
+from tests.catalog.discs import crafted as c
 from tests.catalog.discs import crafted_udf as u
 from tests.catalog.discs.builders import read, read_bytes, run
 from tests.catalog.discs.crafted import SECTOR
@@ -152,6 +153,16 @@ def test_the_other_anchor_and_the_reserve() -> None:
     anchor = u.tagged(2, bytes(8) + whole[256 * SECTOR + 16 : 256 * SECTOR + 24])
     reserve[256 * SECTOR : 256 * SECTOR + len(anchor)] = anchor
     assert read_bytes(bytes(reserve)).files == expected
+
+
+def test_udf_does_not_know_what_is_compressed() -> None:
+    """Both trees have the same two files, and only Rock Ridge tells that one is packed."""
+    readme = c.record(b"OTHER.;1", u.START + 10, 5, extra=c.nm(b"other"))
+    packed = c.record(b"PACKED.;1", u.START + 11, 5000, extra=c.nm(b"packed") + c.ZF)
+    own = {c.ROOT: c.folder(c.ROOT, readme, packed, own=c.ROCK_RIDGE)}
+    blocks = {3: u.icb(u.FILE, 5000, u.short_ad(5000, 11))}
+    index = read_bytes(u.bridge(_blocks(u.fid("packed", 3), blocks=blocks), raw=own))
+    assert (index.tree, list(index.files)) == ("rock-ridge", ["other"])
 
 
 def test_what_is_not_read_is_named() -> None:

@@ -39,6 +39,8 @@ class Found:
         """By path what each link says, as it stands there."""
         self.left_out: Counter[LeftOut] = Counter()
         self._size = size
+        self._left_out_files = 0
+        self._left_out_bytes = 0
         self._entries = 0
         self._names = 0
         self._targets = 0
@@ -88,9 +90,11 @@ class Found:
             raise _too_much("its links are longer than those of any real disc")
         self.links.setdefault(path, target)
 
-    def leave_out(self, why: LeftOut) -> None:
-        """Count something that cannot be served."""
+    def leave_out(self, why: LeftOut, length: int = 0) -> None:
+        """Count something that cannot be served, of `length` bytes on the disc."""
         self.left_out[why] += 1
+        self._left_out_files += bool(length)
+        self._left_out_bytes += length
 
     def worth(self) -> tuple[int, int]:
         """Say how much of the disc this tree tells, to compare: files that hold something, bytes.
@@ -98,8 +102,7 @@ class Found:
         What one tree leaves out as compressed is no plus of another that does not know that.
         """
         lengths = [sum(length for _, length in extents) for extents in self.files.values()]
-        known = sum(map(bool, lengths)) + self.left_out["zisofs"] + self.left_out["sparse"]
-        return known, sum(lengths)
+        return sum(map(bool, lengths)) + self._left_out_files, sum(lengths) + self._left_out_bytes
 
     def notes(self) -> list[str]:
         """Say what was left out."""

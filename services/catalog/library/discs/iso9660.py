@@ -99,7 +99,7 @@ class _Walk:
         elif said.target is not None:
             self._found.link(path, said.target)
         elif (why := _not_served(record, said)) is not None:
-            self._found.leave_out(why)
+            self._found.leave_out(why, sum(length for _, length in sections))
         else:
             self._found.file(path, sections)
 

@@ -47,7 +47,7 @@ def _note(source: Source, found: Found, path: str, node: Node) -> None:
     elif node.kind not in _REGULAR:
         found.leave_out("special")
     elif node.is_sparse:
-        found.leave_out("sparse")
+        found.leave_out("sparse", sum(length for _, length in node.pieces))
     else:
         found.file(path, node.pieces)
 
