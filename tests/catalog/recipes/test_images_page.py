@@ -44,4 +44,3 @@ def test_the_example_is_a_recipe() -> None:
 def test_limits_on_the_page_are_those_of_the_code() -> None:
     page = " ".join(PAGE.read_text().split())
     assert f"at most {patterns.MAX_LINE} characters, {patterns.MAX_LINES} of them" in page
-    assert (patterns.MAX_REPEATS, patterns.MAX_CHOICES) == (3, 10)

@@ -2,9 +2,8 @@
 
 A recipe may be a user's, and what it is held against may be anybody's file, so every pattern is of
 a shape that cannot run away: few wildcards in a part of a path, and regular expressions without
-repeated groups, with few repetitions and choices, which see short lines only. Then the work grows
-with a small power of at most `MAX_LINE` characters; the limits of the process that indexes images
-hold for the rest. Pure.
+repeated groups, with few repetitions and choices, which see few and short lines only: the worst of
+them takes seconds a file. Pure.
 """
 
 import re
@@ -13,13 +12,12 @@ from collections.abc import Mapping
 from bootyard.model.snapshot import PLACEHOLDERS
 
 MAX_PATTERN = 300
-MAX_REPEATS = 3
-"""Of `*`, `+` and `{…}` in a regular expression."""
-MAX_CHOICES = 10
-"""Of `?` and `|` in a regular expression."""
+MAX_STEPS = 10_000_000
+"""Of a regular expression on one line, by a count that is rather too high: `MAX_LINE` for each of
+`*`, `+` and `{…}` and for a start that is not `^`, 2 for each of `|` and `?`, multiplied."""
 MAX_LINE = 200
 """Characters of a line that a regular expression sees."""
-MAX_LINES = 400
+MAX_LINES = 100
 MAX_WILDCARDS = 4
 """In one part of a path."""
 
@@ -56,11 +54,20 @@ def regex_problem(pattern: str) -> str:
         return "repeats a group or refers to one: write it without, so that it cannot run for ever"
     if re.search(r"\\[1-9]", pattern):
         return "refers to a group: write it without, so that it cannot run for ever"
-    if len(re.findall(r"[*+]|\{", plain)) > MAX_REPEATS:
-        return f"has more than {MAX_REPEATS} of *, + and {{}}: shorten it"
-    if len(re.findall(r"\||(?<!\()\?", plain)) > MAX_CHOICES:
-        return f"has more than {MAX_CHOICES} of | and ?: shorten it"
+    if _steps(plain) > MAX_STEPS:
+        return "takes too long: start it with ^, or use fewer of * + { ? and |"
     return ""
+
+
+def _steps(plain: str) -> int:
+    """Count how often a regular expression may go back over one line, at the most."""
+    outside, groups = "", plain
+    while outside != groups:
+        outside, groups = groups, re.sub(r"\([^()]*\)", "", groups)
+    is_anchored = plain.startswith("^") and "|" not in groups
+    repeats = len(re.findall(r"[*+{]", plain)) + (not is_anchored)
+    choices = len(re.findall(r"\||(?<![(*+}])\?", plain))
+    return int(MAX_LINE**repeats * 2**choices)
 
 
 def search(pattern: str, text: str) -> dict[str, str] | None:
