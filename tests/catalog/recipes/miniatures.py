@@ -551,6 +551,12 @@ MINIATURES: dict[str, MemoryTree] = {
         "memtest86plus-6.10",
         size=4 * MIB,
     ),
+    "memtest86plus-disc-32": _tree(
+        {"EFI/BOOT/bootia32.efi": 140000, "boot/floppy.img": 1474560},
+        "MT86PLUS_32",
+        "memtest86+ia32",
+        size=4 * MIB,
+    ),
     "memtest86plus-folder": _tree(
         {"memtest86+x64.efi": 140000, "memtest86+x64.bin": KERNEL},
         name="memtest86plus-7.20",
@@ -560,8 +566,11 @@ MINIATURES: dict[str, MemoryTree] = {
         {"mt86p_8.00_x86_64": KERNEL}, name="memtest86plus-8.00", container="folder"
     ),
     "ipxe": _tree(
-        {"ipxe.lkrn": KERNEL, "EFI/BOOT/BOOTX64.EFI": MIB, "isolinux.cfg": 80}, "iPXE", "ipxe"
+        {"ipxe.krn": KERNEL, "efi.img": MIB, "isolinux.cfg": 80, "isolinux.bin": 24576},
+        "ISOIMAGE",
+        "ipxe",
     ),
+    "ipxe-folder": _tree({"ipxe.lkrn": KERNEL, "ipxe.efi": MIB}, name="ipxe", container="folder"),
     "grub-rescue": _tree(
         {"boot/grub/i386-pc/normal.mod": 150000, "boot/grub/i386-pc/eltorito.img": 30000},
         "ISOIMAGE",

@@ -19,14 +19,12 @@ def test_names_and_kind() -> None:
         version="9",
         kind=TargetKind.TOOL,
         architectures=("aarch64",),
-        notes=("a note",),
     )
     found = recognise(MINIATURES["rocky"], said)
     assert (found.title, found.family, found.version) == ("Our Rocky", "ours", "9")
     assert (found.kind, found.architectures) == (TargetKind.TOOL, ("aarch64",))
     assert [target.title for target in found.targets[:2]] == ["Our Rocky", "Our Rocky (text mode)"]
     assert {target.kind for target in found.targets} == {TargetKind.TOOL}
-    assert found.notes[0] == "a note"
 
 
 def test_words_are_appended_to_every_way_to_boot() -> None:

@@ -81,7 +81,13 @@ def outcome(draft: Draft, said: Description, tree: ImageTree, image_id: str) -> 
                 least_memory_mb=start.least_memory_mb,
                 is_guess=draft.status == "guess",
                 signed_by=signed.get(start.kernel, Signed()).vendor,
-                chains=usable_chains(chains, programs, signed[start.kernel], image_id)
+                chains=usable_chains(
+                    chains,
+                    programs,
+                    signed[start.kernel],
+                    image_id,
+                    is_disc=tree.container == "disc",
+                )
                 if start.kernel in signed
                 else (),
             )
@@ -98,7 +104,7 @@ def outcome(draft: Draft, said: Description, tree: ImageTree, image_id: str) -> 
         files=_files(draft, starts, targets),
         templates=_templates(starts),
         evidence=draft.evidence,
-        notes=tuple(dict.fromkeys((*said.notes, *draft.notes, *notes, *hints))),
+        notes=tuple(dict.fromkeys((*draft.notes, *notes, *hints))),
     )
 
 
