@@ -3,6 +3,7 @@
 `python -m tests.boot.test_golden_menus` writes them anew.
 """
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def test_menus(name: str, language: Language, server: Server, firmware: Firmware
 
 def test_there_is_no_golden_file_that_nothing_is_compared_with() -> None:
     assert {file.name for file in GOLDEN.iterdir()} == {name for name, *_ in MENUS}
+
+
+@pytest.mark.needs("grub-script-check")
+@pytest.mark.parametrize("name", [name for name, language, *_ in MENUS if language == "grub"])
+def test_grub_itself_understands_its_menus(name: str) -> None:
+    checked = subprocess.run(
+        ["grub-script-check", str(GOLDEN / name)], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr
 
 
 if __name__ == "__main__":

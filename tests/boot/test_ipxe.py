@@ -155,3 +155,20 @@ def test_a_label_is_one_printable_line(text: str) -> None:
 @given(HOSTILE)
 def test_words_are_kept_or_named_as_unsafe(text: str) -> None:
     assert sorted([*words(text).split(), *unsafe_words(text)]) == sorted(text.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Debian\\", "Debian/"),
+        ("a ||\\", "a ||/"),
+        ("a || b", "a b"),
+        ("${net0/mac}", "$(net0/mac}"),
+        ("# 1", "1"),
+        ("", "?"),
+        ("caf\u00e9", "caf?"),
+    ],
+)
+def test_label(text: str, shown: str) -> None:
+    """A backslash at the end of a line would join the next one to it."""
+    assert label(text) == shown

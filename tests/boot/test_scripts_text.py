@@ -122,6 +122,10 @@ def hostile(draw: st.DrawFn) -> Snapshot:
                 modules=tuple(Module(file=name(), command_line=text()) for _ in plain.modules),
             )
         )
+    if chance.random() < 0.3:
+        # So many that there is a menu for each family.
+        more = [msgspec.structs.replace(targets[0], id=f"{targets[0].id}{n}") for n in range(30)]
+        targets += [msgspec.structs.replace(one, group=text()) for one in more]
     entry = MenuEntry(id=name(), title=text(), script="shell")
     return library(images=tuple(images), targets=tuple(targets), menus=(entry,))
 
@@ -306,6 +310,18 @@ def test_pxelinux(state: Snapshot, server: Server, firmware: Firmware | None, ar
             if name in state.targets:
                 loaded = fields.get("linux", fields.get("com32", "images/"))
                 assert loaded.startswith("images/") or loaded in {"memdisk", "mboot.c32"}
+
+
+@pytest.mark.parametrize("text", ["a\nLABEL x", "a\0", "a b", "'", "${x}"])
+def test_a_name_that_a_loader_cannot_write_is_in_none_of_its_scripts(text: str) -> None:
+    """Where one stands only rarely: the kernel that mboot.c32 is given, and the ids of entries."""
+    xen = next(target for target in TARGETS if target.loader == "multiboot")
+    named = library(targets=(msgspec.structs.replace(xen, kernel=text),))
+    assert text not in rendered("pxelinux", named, firmware=Firmware.BIOS)
+    called = library(targets=(msgspec.structs.replace(TARGETS[0], id=text),))
+    for language in LANGUAGES:
+        assert f"start {text}" not in rendered(language, called)
+        assert f"LABEL {text}" not in rendered(language, called)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

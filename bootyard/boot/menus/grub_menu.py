@@ -16,6 +16,7 @@ from bootyard.boot.menus.grub_start import (
     why_locked,
 )
 from bootyard.boot.menus.grub_words import indented, label, quote, say
+from bootyard.boot.menus.places import encoded
 from bootyard.boot.menus.reader import Reader
 from bootyard.boot.menus.sections import BY_BOOT_ONCE, Entry, Section, is_long
 from bootyard.model.snapshot import BootTarget, Snapshot
@@ -26,7 +27,7 @@ QUESTION_SECONDS = 30
 
 def entry_id(target: BootTarget) -> str:
     """Name an entry: a plain number would be taken for a position."""
-    return f"start {target.id}"
+    return f"start {encoded(target.id)}"
 
 
 def did_not_start_function() -> tuple[str, ...]:

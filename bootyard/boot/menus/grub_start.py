@@ -6,7 +6,7 @@ GRUB sends names over HTTP as they are, so it is given only those that need no e
 from functools import lru_cache
 
 from bootyard.boot.menus.grub_words import indented, kernel_arguments, label, left_out, quote, say
-from bootyard.boot.menus.places import file_of, fill, is_plain, unmet
+from bootyard.boot.menus.places import encoded, file_of, fill, is_plain, unmet
 from bootyard.boot.menus.reader import Reader
 from bootyard.boot.menus.server import Server
 from bootyard.model.snapshot import BootTarget, Image, Injected
@@ -174,7 +174,7 @@ def refusal(target: BootTarget, vendor: str) -> tuple[str, ...]:
 def how_to_arm(target: BootTarget) -> tuple[str, ...]:
     """Say how a target is started by boot-once."""
     return (
-        f'echo "  bootyard machine boot-once ${{net_default_mac}} "{quote(target.id)}',
+        f'echo "  bootyard machine boot-once ${{net_default_mac}} "{quote(encoded(target.id))}',
         say("and then a restart of this machine."),
     )
 

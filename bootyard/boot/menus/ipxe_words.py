@@ -33,4 +33,4 @@ def words(text: str) -> str:
 def label(text: str) -> str:
     """Make `text` fit for the end of a line that people read: printable ASCII, one line."""
     plain = "".join(c if " " <= c <= "~" else "?" for c in text.replace("${", "$("))
-    return words(plain).rstrip("\\ ") or "?"
+    return words(plain.replace("\\", "/")) or "?"

@@ -257,8 +257,8 @@ def _lines(target: BootTarget, reader: Reader) -> tuple[str, ...]:
         case _:
             return ()
     length = sum(len(part) + 1 for part in (kernel, *initrds, arguments))
-    files = [f"{image.folder}/{module.file}" for module in target.modules]
-    names = (target.id, image.id, kernel, *initrds, *files)
+    named = (target.kernel or image.id, *(module.file for module in target.modules))
+    names = (target.id, image.id, kernel, *initrds, *named)
     if not can_start or length > MAX_COMMAND_LINE or not all(map(is_plain, names)):
         return ()
     return (

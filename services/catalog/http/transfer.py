@@ -69,13 +69,13 @@ class Transfer:
     def _boot(self) -> Boot | None:
         """Find the boot that a kernel is for.
 
-        A Wi-Fi bridge answers ARP for the machines behind it: the one that was given a boot-once at
+        A Wi-Fi bridge answers ARP for the machines behind it: the one that was given its script at
         this address goes before what the neighbour table says.
         """
-        timeline = self._catalog.journal.timeline
-        known = timeline.machine_at(str(self._facts.client_ip))
+        timeline, ip = self._catalog.journal.timeline, str(self._facts.client_ip)
+        known = timeline.machine_at(ip)
         boot = timeline.current(known) if known is not None else None
-        if boot is not None and boot.target is not None:
+        if boot is not None and any(s.step is Step.SCRIPT and s.ip == ip for s in boot.steps):
             return boot
         return timeline.current(self._mac) if self._mac is not None else None
 
