@@ -201,6 +201,33 @@ async def test_the_whole_iso_and_every_file_inside(catalog: Running) -> None:
     assert await catalog.take(NUC_IP, "images/live/live/vmlinuz") == KERNEL
 
 
+ESXI = {
+    "EFI/BOOT/BOOTX64.EFI": b"MZ" + bytes(0x3A) + b"\x40\0\0\0PE\0\0\x64\x86",
+    "MBOOT.C32": b"mboot",
+    "B.B00": b"boot",
+    "BOOT.CFG": b"bootstate=0\ntitle=Loading ESXi installer\nkernel=/b.b00\nmodules=/jumpstrt.gz\n",
+    "JUMPSTRT.GZ": b"jump",
+}
+
+
+async def test_a_file_that_is_rewritten_names_our_address(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "esxi", ESXI)
+    (tmp_path / "images").mkdir()
+    iso = xorriso(tmp_path / "images" / "esxi.iso", folder, "-V", "ESXI-8.0U3-24022510-STANDARD")
+    os.utime(iso, (0, 0))
+    async with running_catalog(tmp_path) as running:
+        await running.catalog.library.work_next()
+        await running.look()
+        (image,) = running.catalog.library.images
+        assert (image.state, image.recipe) == ("ready", "esxi"), image.problem
+        tree = f"http://127.0.0.1:{running.settings.http_port}/tree/images/esxi@1/iso"
+        for path in ("images/esxi@1/iso/boot.cfg", "images/esxi/boot.cfg"):
+            config = (await running.take(NUC_IP, path)).decode()
+            assert f"prefix={tree}" in config
+            assert "kernel=b.b00" in config
+        assert await running.take(NUC_IP, "images/esxi@1/iso/b.b00") == b"boot"
+
+
 async def test_what_is_not_there_is_a_plain_404(catalog: Running) -> None:
     for path in (
         "images/live@2.iso",

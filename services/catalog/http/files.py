@@ -29,7 +29,7 @@ async def tree_file(request: web.Request) -> web.StreamResponse:
     facts = catalog.clients.facts(request)
     found = catalog.snapshots.resolve(request.match_info["path"], facts)
     if isinstance(found, NotFound):
-        found = await find_inside(catalog, request.match_info["path"]) or found
+        found = await find_inside(catalog, request.match_info["path"], facts) or found
     if isinstance(found, NotFound):
         catalog.metrics.transfers.labels(FileClass.OTHER, TransferOutcome.NOT_FOUND).inc()
         log.debug("not found", path=found.path, client=request.remote, reason=str(found.reason))

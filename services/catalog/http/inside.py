@@ -2,9 +2,11 @@
 
 import asyncio
 
+from bootyard.boot.client import RequestFacts
 from bootyard.boot.names import normalise
 from bootyard.boot.tree import Found
 from bootyard.model.events import FileClass
+from bootyard.model.snapshot import Slice
 from services.catalog.http.context import Catalog
 
 FOLDER = "iso"
@@ -12,8 +14,12 @@ MAX_PATH = 2048
 """Repositories of packages lie deep, with long names."""
 
 
-async def find_inside(catalog: Catalog, path: str) -> Found | None:
-    """Find what a name means below an image's own tree; None when it means nothing there."""
+async def find_inside(catalog: Catalog, path: str, facts: RequestFacts) -> Found | None:
+    """Find what a name means below an image's own tree; None when it means nothing there.
+
+    What is rewritten for us hides the file of its name, and of a tarball there is nothing else than
+    what the snapshot names.
+    """
     name = normalise(path, MAX_PATH) or ""
     images, _, rest = name.partition("/")
     folder, _, inner = rest.partition("/")
@@ -24,10 +30,16 @@ async def find_inside(catalog: Catalog, path: str) -> Found | None:
     image = catalog.snapshots.snapshot.images.get(image_id)
     if image is None or (at and revision != str(image.revision)):
         return None
+    is_rewritten = file.casefold() in {template.casefold() for template in image.templates}
+    content = None if is_rewritten else await _slice(catalog, image_id, file)
+    if content is None:
+        found = catalog.snapshots.resolve(f"{images}/{folder}/{file}", facts)
+        return found if isinstance(found, Found) and found.script is None else None
+    return Found(path=name, content=content, file_class=FileClass.IMAGE, image=image_id)
+
+
+async def _slice(catalog: Catalog, image_id: str, file: str) -> Slice | None:
     try:
-        content = await asyncio.to_thread(catalog.library.slice_in, image_id, file)
+        return await asyncio.to_thread(catalog.library.slice_in, image_id, file)
     except OSError:
         return None
-    if content is None:
-        return None
-    return Found(path=name, content=content, file_class=FileClass.IMAGE, image=image_id)

@@ -176,9 +176,7 @@ class Assessor:
             tree = DiscTree(self._images_dir, file.real, disc)
             image_id = names.slug(candidate.name)
             found = recognise_tree(tree, said, image_id, self._recipes)
-            image = image_by_recipe(
-                candidate.path, tree, found, said, tree.slice_of, whole=slice_of(file)
-            )
+            image = image_by_recipe(candidate.path, found, said, tree.slice_of, slice_of(file))
             notes = (*image.notes, *disc.header.notes)
             return Assessed(msgspec.structs.replace(image, notes=notes))
 
