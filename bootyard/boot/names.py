@@ -41,6 +41,8 @@ _NORMAL_MISS = re.compile(
     # A GRUB whose modules are built in asks for their lists, and for a font before any menu.
     r"|(?:.*/)?(?:command|fs|crypto|terminal|parttool|video|moddep|partmap)\.lst"
     r"|(?:.*/)?[a-z0-9_-]+\.pf2"
+    # … and, where a menu has something for it, for a module that most of them lack.
+    r"|(?:.*/)?multiboot2\.mod"
     # Raspberry Pi: signatures, updates of its EEPROM, and what few boards or setups have.
     r"|(?:.*/)?(?:bootsig\.bin|boot\.(?:sig|img)|(?:autoboot|bootcfg)\.txt|dt-blob\.bin)"
     r"|(?:.*/)?(?:recovery|recover4?)\.elf|(?:.*/)?(?:pieeprom|vl805|recovery)\.[a-z]{3}"
@@ -50,7 +52,7 @@ _NORMAL_MISS = re.compile(
 )
 
 
-def normalise(path: str) -> str | None:
+def normalise(path: str, limit: int = MAX_PATH) -> str | None:
     """Forgive what loaders do to names; None for one that cannot be in the tree.
 
     Windows loaders ask for ``\\Boot\\BCD``, others put a slash in front; some UEFI firmware leaves
@@ -59,7 +61,7 @@ def normalise(path: str) -> str | None:
     name = path.replace("\\", "/").rstrip(UNTERMINATED)
     parts = [part for part in name.split("/") if part not in {"", "."}]
     clean = "/".join(parts)
-    if not clean or len(path) > MAX_PATH or ".." in parts:
+    if not clean or len(path) > limit or ".." in parts:
         return None
     if any(c < " " or "\x7f" <= c <= "\x9f" for c in clean):
         return None

@@ -6,6 +6,7 @@ The rule behind all of it: nothing is installed unless a person asked for that i
 import msgspec
 
 from bootyard.model.architecture import PROCESSOR_OF, Firmware
+from bootyard.model.loaders import platform_of
 from bootyard.model.snapshot import LOCAL_DISK, MENU, BootTarget, Machine, Snapshot, TargetKind
 
 HARMLESS = frozenset({TargetKind.LIVE, TargetKind.TOOL})
@@ -16,6 +17,8 @@ class BootNow(msgspec.Struct, frozen=True, kw_only=True):
     """Start this target at once: a boot-once was armed for this boot."""
 
     target: BootTarget
+    firmware: Firmware | None = None
+    """Of the machine; None: not known."""
 
 
 class ShowMenu(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,9 +34,17 @@ class ShowMenu(msgspec.Struct, frozen=True, kw_only=True):
     preselected: str
     timeout_seconds: int
     hidden: bool
+    unfit: tuple[BootTarget, ...] = ()
+    """Targets for this machine's processor, but not for its firmware: named, not selectable."""
+    firmware: Firmware | None = None
+    """Of the machine; None: not known."""
 
 
 Plan = BootNow | ShowMenu
+
+_BIOS_ONLY = frozenset({"memdisk"})
+_UEFI_ONLY = frozenset({"efi"})
+"""Loaders that know one kind of firmware, whatever starts them."""
 
 
 def make_plan(
@@ -47,10 +58,11 @@ def make_plan(
     `armed` is the target of a boot-once that is bound to this boot: only the catalog knows it.
     """
     if armed is not None:
-        return BootNow(target=armed)
+        return BootNow(target=armed, firmware=firmware)
     policy = snapshot.policy
     in_menus = (t for t in snapshot.targets.values() if t.loader != "pi")
-    fitting = [t for t in in_menus if fits(t, snapshot, firmware)]
+    of_processor = [t for t in in_menus if fits(t, snapshot, firmware)]
+    fitting = [t for t in of_processor if suits(t, firmware)]
     selectable = {t.id: t for t in fitting if t.kind is not TargetKind.UNATTENDED}
     wanted = _wanted(snapshot, machine)
     target = selectable.get(wanted)
@@ -62,6 +74,8 @@ def make_plan(
         preselected=target.id if target is not None else LOCAL_DISK,
         timeout_seconds=policy.timeout_seconds,
         hidden=hidden,
+        unfit=tuple(t for t in of_processor if not suits(t, firmware)),
+        firmware=firmware,
     )
 
 
@@ -76,7 +90,7 @@ def _wanted(snapshot: Snapshot, machine: Machine | None) -> str:
 
 
 def fits(target: BootTarget, snapshot: Snapshot, firmware: Firmware | None) -> bool:
-    """Tell whether a machine with this firmware (None: not known) can run a target."""
+    """Tell whether a machine with this firmware (None: not known) has a target's processor."""
     image = snapshot.images.get(target.image)
     processor = PROCESSOR_OF.get(firmware) if firmware is not None else None
     if image is None or processor is None or not image.architectures:
@@ -84,3 +98,21 @@ def fits(target: BootTarget, snapshot: Snapshot, firmware: Firmware | None) -> b
     if firmware is Firmware.BIOS and "i386" in image.architectures:
         return True
     return processor in image.architectures
+
+
+def suits(target: BootTarget, firmware: Firmware | None) -> bool:
+    """Tell whether a target can start with a firmware (None: not known)."""
+    if firmware is None or firmware not in PROCESSOR_OF:
+        return True
+    if target.firmware and not {firmware, platform_of(firmware)} & set(target.firmware):
+        return False
+    return target.loader not in (_UEFI_ONLY if firmware is Firmware.BIOS else _BIOS_ONLY)
+
+
+def firmware_needed(target: BootTarget) -> str:
+    """Say which firmware a target that does not suit a machine needs."""
+    if target.loader in _BIOS_ONLY or target.firmware == (Firmware.BIOS,):
+        return "starts on a BIOS only"
+    if not target.firmware:
+        return "starts on UEFI only"
+    return f"starts on {', '.join(target.firmware)} only"

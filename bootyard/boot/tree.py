@@ -12,6 +12,7 @@ import msgspec
 from bootyard.boot.choice import pi_target
 from bootyard.boot.client import RequestFacts
 from bootyard.boot.menus import grub, ipxe, pxelinux
+from bootyard.boot.menus.places import WHOLE, fill
 from bootyard.boot.menus.server import Server
 from bootyard.boot.names import (
     is_grub_config,
@@ -24,10 +25,11 @@ from bootyard.boot.names import (
     without_pi_prefix,
 )
 from bootyard.boot.plan import make_plan
+from bootyard.boot.roles import disks_of, roles_of
 from bootyard.boot.vendor import vendor_offered
 from bootyard.model.architecture import Firmware
 from bootyard.model.events import FileClass
-from bootyard.model.loaders import platform_of
+from bootyard.model.loaders import KERNEL_LOADERS, platform_of
 from bootyard.model.snapshot import Content, Image, Slice, Snapshot, Text
 
 
@@ -54,6 +56,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     image: str | None = None
     firmware: Firmware | None = None
     """Set for loaders: the only firmware that can run it."""
+    is_disk: bool = False
+    """A target reads it as a disk, here and there: any of it that is read is the target's start."""
 
 
 class NotFound(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +83,13 @@ class BootTree:
         self._image_files = {
             image.id: _by_folded_name(image.files) for image in snapshot.images.values()
         }
-        self._roles = _roles(snapshot)
+        self._templates = {
+            image.id: {name.casefold(): text for name, text in image.templates.items()}
+            for image in snapshot.images.values()
+        }
+        self._own_scripts = {f"menus/{entry.id}.ipxe".casefold(): entry for entry in snapshot.menus}
+        self._roles = roles_of(snapshot)
+        self._disks = disks_of(snapshot)
         self._chain_folders = _chain_folders(snapshot)
 
     def resolve(self, path: str, request: RequestFacts) -> Found | NotFound:
@@ -107,9 +117,13 @@ class BootTree:
         if folded.startswith("loaders/"):
             return self._loader(name, folded.removeprefix("loaders/"))
         if folded.startswith("images/"):
-            return self._chain_file(name, folded, request) or self._image_file(
-                name, folded.removeprefix("images/")
+            return (
+                self._chain_file(name, folded, request)
+                or self._image_file(name, folded.removeprefix("images/"), request)
+                or self._whole_image(name, folded.removeprefix("images/"), request)
             )
+        if folded in self._own_scripts:
+            return self._own_script(name, folded)
         return self._bare_loader(name, folded, request) or self._pi_file(name, folded, request)
 
     def _server(self, request: RequestFacts) -> Server:
@@ -138,7 +152,8 @@ class BootTree:
         plan = make_plan(self.snapshot, machine, override or seen)
         kernel_args = machine.kernel_args if machine is not None else ""
         if language == "pxelinux":
-            text = pxelinux.render_plan(plan, self.snapshot, kernel_args, seen or override)
+            server = self._server(request)
+            text = pxelinux.render_plan(plan, server, self.snapshot, kernel_args, seen or override)
         elif language == "grub":
             vendor = vendor_offered(self.snapshot, request.mac, machine)
             text = grub.render_plan(plan, self._server(request), self.snapshot, kernel_args, vendor)
@@ -152,6 +167,15 @@ class BootTree:
             language=language,
         )
 
+    def _own_script(self, name: str, folded: str) -> Found:
+        """Find the script of an entry of the operator's own."""
+        return Found(
+            path=name,
+            content=Text(ipxe.render_entry(self._own_scripts[folded]).encode()),
+            file_class=FileClass.MENU,
+            language="ipxe",
+        )
+
     def _loader(self, name: str, key: str) -> Found | None:
         content = self._loaders.get(key)
         if content is None:
@@ -159,7 +183,8 @@ class BootTree:
         return Found(
             path=name,
             content=content,
-            file_class=FileClass.LOADER,
+            # It starts from a menu: what is concluded from a firmware's loaders is not about it.
+            file_class=FileClass.OTHER if key in KERNEL_LOADERS else FileClass.LOADER,
             firmware=_firmware_named(key.partition("/")[0]),
         )
 
@@ -185,7 +210,7 @@ class BootTree:
         if target is None:
             return None
         file = without_pi_prefix(folded)
-        found = self._file_of(self.snapshot.images[target.image], name, file)
+        found = self._file_of(self.snapshot.images[target.image], name, file, request)
         if found is None:
             return None
         role = self._roles.get((target.image, file)) or pi_file_class(file)
@@ -203,18 +228,38 @@ class BootTree:
             return None
         if is_grub_config(last):
             return self._first_script(name, "grub", request)
-        return self._file_of(chain.image, name, chain.grub) if last in SECOND_STAGES else None
+        if last not in SECOND_STAGES:
+            return None
+        return self._file_of(chain.image, name, chain.grub, request)
 
-    def _image_file(self, name: str, key: str) -> Found | None:
-        folder, _, file = key.partition("/")
+    def _image_named(self, folder: str) -> Image | None:
         image_id, at, revision = folder.partition("@")
         image = self.snapshot.images.get(image_id)
-        if image is None or (at and revision != str(image.revision)):
-            return None
-        return self._file_of(image, name, file)
+        return None if image is None or (at and revision != str(image.revision)) else image
 
-    def _file_of(self, image: Image, name: str, file: str) -> Found | None:
-        content = self._image_files[image.id].get(file)
+    def _image_file(self, name: str, key: str, request: RequestFacts) -> Found | None:
+        folder, _, file = key.partition("/")
+        image = self._image_named(folder)
+        return None if image is None else self._file_of(image, name, file, request)
+
+    def _whole_image(self, name: str, key: str, request: RequestFacts) -> Found | None:
+        """Find a whole image: over HTTP only, it is larger than TFTP can bring in good time."""
+        image = self._image_named(key.removesuffix(WHOLE)) if key.endswith(WHOLE) else None
+        if image is None or image.whole is None or request.transport != "http":
+            return None
+        return Found(
+            path=name,
+            content=image.whole,
+            file_class=FileClass.IMAGE,
+            image=image.id,
+            is_disk=(image.id, "") in self._disks,
+        )
+
+    def _file_of(self, image: Image, name: str, file: str, request: RequestFacts) -> Found | None:
+        content: Content | None = self._image_files[image.id].get(file)
+        template = self._templates[image.id].get(file)
+        if template is not None:
+            content = Text(fill(template, image, self._server(request)).encode())
         if content is None:
             return None
         return Found(
@@ -222,26 +267,12 @@ class BootTree:
             content=content,
             file_class=self._roles.get((image.id, file), FileClass.IMAGE),
             image=image.id,
+            is_disk=(image.id, file) in self._disks,
         )
 
 
 def _by_folded_name(files: Mapping[str, Slice]) -> dict[str, Slice]:
     return {name.casefold(): content for name, content in files.items()}
-
-
-def _roles(snapshot: Snapshot) -> dict[tuple[str, str], FileClass]:
-    roles: dict[tuple[str, str], FileClass] = {}
-    for target in snapshot.targets.values():
-        for chain in target.chains:
-            for loader in (chain.shim, chain.grub):
-                roles[target.image, loader.casefold()] = FileClass.LOADER
-        for initrd in target.initrds:
-            roles[target.image, initrd.casefold()] = FileClass.INITRD
-        for chain in target.chains:
-            roles[target.image, chain.shim.casefold()] = FileClass.LOADER
-            roles[target.image, chain.grub.casefold()] = FileClass.LOADER
-        roles[target.image, target.kernel.casefold()] = FileClass.KERNEL
-    return roles
 
 
 class _ChainFolder(msgspec.Struct, frozen=True):

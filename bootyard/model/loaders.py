@@ -100,6 +100,21 @@ LOADER_FILES: dict[Firmware, dict[LoaderName, tuple[str, ...]]] = {
 First those that use the firmware's own network driver; `syslinux` is never tried by itself.
 """
 
+MEMDISK_FILE = "bios/memdisk"
+"""The BIOS program that makes a disk of an image in memory (syslinux-common)."""
+
+WIMBOOT_FOLDER = "wimboot"
+WIMBOOT_FILES: dict[Firmware, str] = {
+    Firmware.BIOS: f"{WIMBOOT_FOLDER}/wimboot",
+    Firmware.UEFI_X64: f"{WIMBOOT_FOLDER}/wimboot",
+    Firmware.UEFI_IA32: f"{WIMBOOT_FOLDER}/wimboot.i386",
+    Firmware.UEFI_ARM64: f"{WIMBOOT_FOLDER}/wimboot.arm64",
+}
+"""The program that starts Windows PE from iPXE, as ipxe/wimboot publishes it; in no package."""
+
+KERNEL_LOADERS = frozenset({MEMDISK_FILE, *WIMBOOT_FILES.values()})
+"""What a boot loader starts in place of a kernel: no loader that firmware is offered."""
+
 PLATFORM_OF: dict[Firmware, Firmware] = {
     Firmware.HTTP_X64: Firmware.UEFI_X64,
     Firmware.HTTP_IA32: Firmware.UEFI_IA32,

@@ -192,12 +192,32 @@ class BootTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     @property
     def needs_catalog(self) -> bool:
         """Whether it cannot start from what TFTP serves alone."""
-        texts = (self.command_line, *(module.command_line for module in self.modules))
+        texts = [self.command_line, *(module.command_line for module in self.modules)]
         return (
             self.loader in {"sanboot", "memdisk"}
             or any(not injected.file for injected in self.injected)
-            or any(word in text for text in texts for word in PLACEHOLDERS)
+            or any("{" in text and any(word in text for word in PLACEHOLDERS) for text in texts)
         )
+
+    @property
+    def kernel_file(self) -> str:
+        """Name of the file that is taken when this starts; empty: the whole image.
+
+        What wimboot is handed to start is the disk image of Windows PE.
+        """
+        if self.loader != "wimboot":
+            return self.kernel
+        files = [injected.file for injected in self.injected if injected.file]
+        return next((file for file in files if file.casefold().endswith(".wim")), "") or (
+            files[-1] if files else ""
+        )
+
+    @property
+    def loaded_files(self) -> tuple[str, ...]:
+        """Names of all files that are taken one after the other when this starts, each once."""
+        injected = (one.file for one in self.injected if one.file)
+        modules = (module.file for module in self.modules)
+        return tuple(dict.fromkeys((self.kernel_file, *self.initrds, *injected, *modules)))
 
 
 class MenuEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

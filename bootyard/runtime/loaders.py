@@ -4,13 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bootyard.model.architecture import Firmware
-from bootyard.model.loaders import LOADER_FILES, PLATFORM_OF, SIGNED_IPXE_FILES
+from bootyard.model.loaders import (
+    LOADER_FILES,
+    PLATFORM_OF,
+    SIGNED_IPXE_FILES,
+    WIMBOOT_FOLDER,
+)
 from bootyard.model.snapshot import Root, Slice
 from bootyard.runtime.log import get_logger
 
 log = get_logger(__name__)
 
-_FOLDERS = {str(firmware) for firmware in LOADER_FILES}
+_FOLDERS = {WIMBOOT_FOLDER, *(str(firmware) for firmware in LOADER_FILES)}
 _NOT_LOADERS = (".txt", ".md", ".asc", ".sig", ".sha256", ".toml", ".json")
 _KNOWN_NAMES = {
     file: str(firmware)

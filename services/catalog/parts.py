@@ -22,14 +22,17 @@ from services.catalog.http.context import Catalog
 from services.catalog.http.delivery import KernelsUnderWay
 from services.catalog.http.feed import BootFeed
 from services.catalog.http.guard import load_admin_token
+from services.catalog.library.hashing import SCHEMA as HASHES
 from services.catalog.library.library import Library
+from services.catalog.library.recipes.load import load_recipes
 from services.catalog.library.revisions import SCHEMA as REVISIONS
 from services.catalog.machines import SCHEMAS as MACHINES
 from services.catalog.machines import Machines
+from services.catalog.menus import Menus
 from services.catalog.metrics import BootMetrics, HTTPMetrics, LibraryMetrics
 from services.catalog.publisher import Publisher
 
-SCHEMAS = (*MACHINES, REVISIONS, storage.SCHEMA, learned.SCHEMA)
+SCHEMAS = (*MACHINES, REVISIONS, HASHES, storage.SCHEMA, learned.SCHEMA)
 """The tables of every subject."""
 
 
@@ -51,7 +54,8 @@ def put_together(
     """Make the parts and connect them; raises DatabaseUnusable."""
     settings, telemetry = service.settings, service.telemetry
     database = Database.open(service.state_dir / "catalog.db", SCHEMAS)
-    library = Library(settings.images_dir, settings.state_dir / "derived", database)
+    recipes = load_recipes(service.state_dir / "recipes")
+    library = Library(settings.images_dir, settings.state_dir, database, recipes)
     machines = Machines(
         database,
         lambda: library.targets,
@@ -96,6 +100,7 @@ def put_together(
         telemetry=telemetry,
         library=library,
         machines=machines,
+        menus=Menus(database),
         publisher=publisher,
         journal=journal,
         states=states,

@@ -17,7 +17,7 @@ import msgspec
 from bootyard.boot.tree import BootTree
 from bootyard.model.document import encode
 from bootyard.model.mac import MACAddress
-from bootyard.model.snapshot import Learned, Policy, Slice, Snapshot
+from bootyard.model.snapshot import Learned, MenuEntry, Policy, Slice, Snapshot
 from bootyard.runtime.files import write_atomically
 from bootyard.runtime.log import get_logger
 from bootyard.runtime.snapshots import SnapshotHolder
@@ -25,6 +25,7 @@ from services.catalog.database import Database, read_property, write_property
 from services.catalog.library.image import LibraryImage
 from services.catalog.library.library import Library
 from services.catalog.machines import Machines
+from services.catalog.menus import read_menus
 
 log = get_logger(__name__)
 
@@ -55,6 +56,7 @@ def build_snapshot(
     images: Iterable[LibraryImage],
     machines: Mapping[str, msgspec.Raw] | Iterable[tuple[str, msgspec.Raw]] = (),
     policy: Policy,
+    menus: tuple[MenuEntry, ...] = (),
     learned: Mapping[MACAddress, Learned] | None = None,
     armed: Mapping[str, str] | None = None,
 ) -> Snapshot:
@@ -69,6 +71,7 @@ def build_snapshot(
         targets={target.id: target for image in ready for target in image.targets},
         machines=dict(machines),
         policy=policy,
+        menus=menus,
         learned={
             str.__str__(mac): msgspec.Raw(encode(known))
             for mac, known in sorted((learned or {}).items())
@@ -183,6 +186,7 @@ class Publisher:
     async def _build(self) -> Snapshot:
         loaders = await asyncio.to_thread(self._loaders)
         said = await self._machines.for_snapshot()
+        menus = await self._database.run(read_menus)
         learned = dict(self._learned())
         images = self._library.images
 
@@ -195,6 +199,7 @@ class Publisher:
                 images=images,
                 machines=said.machines,
                 policy=said.policy,
+                menus=menus,
                 learned=learned,
                 armed=said.armed,
             )

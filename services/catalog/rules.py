@@ -3,7 +3,7 @@
 import re
 from collections.abc import Container, Iterable, Mapping
 
-from bootyard.boot.menus.ipxe import unsafe_words
+from bootyard.boot.menus.ipxe_words import unsafe_words
 from bootyard.model.architecture import Firmware
 from bootyard.model.errors import RequestRefused
 from bootyard.model.loaders import LOADER_FILES, LoaderName, platform_of

@@ -21,7 +21,10 @@ class Menu:
     asks: bool = False
 
 
-IN_LABELS = {"linux", "initrd", "append", "localboot", "com32", "menu label", "menu goto"}
+IN_LABELS = {
+    *("linux", "initrd", "append", "localboot", "com32"),
+    *("menu label", "menu goto", "menu exit"),
+}
 
 
 def read_as_syslinux(text: str) -> Menu:
@@ -45,7 +48,10 @@ def read_as_syslinux(text: str) -> Menu:
     return menu
 
 
-SETTINGS = {"default", "ontimeout", "timeout", "ui", "prompt", "say", "menu title", "menu hidden"}
+SETTINGS = {
+    *("default", "ontimeout", "timeout", "ui", "prompt", "say"),
+    *("menu title", "menu hidden", "menu begin", "menu end"),
+}
 
 
 def _statements(text: str) -> Iterator[tuple[str, str]]:

@@ -119,6 +119,9 @@ def test_a_menu_lists_targets_and_falls_to_the_local_disk() -> None:
         "menuentry 'Debian' --id 'start debian' {",
         "menuentry 'Live' --id 'start live' {",
         "menuentry 'Wipe: erases without asking, starts by boot-once only' --id 'start wipe' {",
+        "menuentry 'Restart' {",
+        "menuentry 'Power off' {",
+        "menuentry 'Firmware setup' {",
     ]
     assert "set default='local-disk'" in lines
     assert "set timeout=5" in lines
@@ -134,7 +137,7 @@ def test_a_live_system_is_preselected_and_starts_by_the_timeout() -> None:
     lines = menu(Machine(mac=MAC, target="live"), Policy(timeout_seconds=5))
     assert "set default='start live'" in lines
     assert "set timeout=5" in lines
-    assert not any("--interruptible --verbose" in line for line in lines)
+    assert function(lines, "bootyard_announce") == ["true"]
 
 
 def test_an_installer_waits_behind_the_local_disk() -> None:

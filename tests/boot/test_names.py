@@ -359,6 +359,7 @@ def test_grub_finds_its_configuration_under_its_first_name(
         "/grub/x86_64-efi/crypto.lst",
         "grub/arm64-efi/terminal.lst",
         "grub/fonts/unicode.pf2",
+        "grub/x86_64-efi/multiboot2.mod",
         "boot.scr.uimg",
         "C0000264.img",
     ],

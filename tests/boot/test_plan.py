@@ -1,8 +1,9 @@
+import msgspec
 import pytest
 
-from bootyard.boot.plan import BootNow, ShowMenu, make_plan
+from bootyard.boot.plan import BootNow, ShowMenu, firmware_needed, make_plan
 from bootyard.model.architecture import Firmware
-from bootyard.model.snapshot import LOCAL_DISK, Machine, Policy
+from bootyard.model.snapshot import LOCAL_DISK, Machine, Policy, TargetLoader
 from tests.samples import MAC, snapshot
 
 
@@ -53,7 +54,7 @@ def test_an_unattended_target_is_named_but_cannot_be_selected() -> None:
 def test_only_a_boot_once_starts_an_unattended_target() -> None:
     state = snapshot()
     plan = make_plan(state, None, Firmware.UEFI_X64, armed=state.targets["wipe"])
-    assert plan == BootNow(target=state.targets["wipe"])
+    assert plan == BootNow(target=state.targets["wipe"], firmware=Firmware.UEFI_X64)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,47 @@ def test_a_menu_lists_what_the_machine_can_run(
     plan = make_plan(snapshot(), None, firmware)
     assert isinstance(plan, ShowMenu)
     assert [t.id for t in plan.targets] == targets
+
+
+@pytest.mark.parametrize(
+    ("loader", "said", "firmware", "fits"),
+    [
+        ("linux", (), Firmware.BIOS, True),
+        ("linux", (Firmware.UEFI_X64,), Firmware.BIOS, False),
+        ("linux", (Firmware.UEFI_X64,), Firmware.HTTP_X64, True),
+        ("linux", (Firmware.BIOS,), Firmware.UEFI_X64, False),
+        ("linux", (Firmware.BIOS,), None, True),
+        ("linux", (Firmware.BIOS,), Firmware.OTHER, True),
+        ("efi", (), Firmware.BIOS, False),
+        ("efi", (), Firmware.UEFI_X64, True),
+        ("memdisk", (), Firmware.UEFI_X64, False),
+        ("memdisk", (), Firmware.BIOS, True),
+    ],
+)
+def test_what_another_firmware_is_needed_for_is_named_and_not_preselected(
+    loader: TargetLoader, said: tuple[Firmware, ...], firmware: Firmware | None, fits: bool
+) -> None:
+    state = snapshot(policy=Policy(default="live"))
+    live = msgspec.structs.replace(state.targets["live"], loader=loader, firmware=said)
+    state = msgspec.structs.replace(state, targets={"live": live})
+    plan = make_plan(state, None, firmware)
+    assert isinstance(plan, ShowMenu)
+    assert (plan.targets, plan.unfit) == (((live,), ()) if fits else ((), (live,)))
+    assert plan.preselected == ("live" if fits else LOCAL_DISK)
+    assert plan.firmware == firmware
+
+
+@pytest.mark.parametrize(
+    ("loader", "said", "words"),
+    [
+        ("memdisk", (), "starts on a BIOS only"),
+        ("linux", (Firmware.BIOS,), "starts on a BIOS only"),
+        ("efi", (), "starts on UEFI only"),
+        ("efi", (Firmware.UEFI_X64, Firmware.UEFI_IA32), "starts on uefi-x64, uefi-ia32 only"),
+    ],
+)
+def test_the_firmware_that_is_needed_is_named(
+    loader: TargetLoader, said: tuple[Firmware, ...], words: str
+) -> None:
+    target = msgspec.structs.replace(snapshot().targets["live"], loader=loader, firmware=said)
+    assert firmware_needed(target) == words

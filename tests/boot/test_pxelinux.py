@@ -1,5 +1,7 @@
 """Menus that pxelinux, syslinux.efi and U-Boot can all read, whatever text is in them."""
 
+from ipaddress import IPv4Address
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from bootyard.boot.menus.pxelinux import (
     render_plan,
     words,
 )
+from bootyard.boot.menus.server import Server
 from bootyard.boot.plan import BootNow, make_plan
 from bootyard.model.architecture import Firmware
 from bootyard.model.snapshot import Machine, Policy, Root, Slice, Snapshot, TargetKind
@@ -23,14 +26,15 @@ MODULES = {
     for firmware in ("bios", "uefi-x64")
     for name in ("menu.c32", "libutil.c32", "libcom32.c32", "chain.c32", "poweroff.c32")
 }
+SERVER = Server(address=IPv4Address("192.0.2.10"), http_port=8080, catalog_answers=False)
 UNKNOWN_MENU = """\
 MENU TITLE Bootyard
 SAY Bootyard. Type a name, or press Enter for the default.
 SAY   local-disk - Local disk
 SAY   debian - Debian
 SAY   live - Live
+SAY   (Wipe: erases without asking, starts by boot-once only)
 SAY   arm - Arm
-SAY   (Wipe: erases without asking, by boot-once only)
 SAY Without an answer it goes on after 10 s.
 PROMPT 1
 TIMEOUT 100
@@ -65,6 +69,9 @@ ONTIMEOUT local-disk
 LABEL local-disk
   MENU LABEL Local disk
   LOCALBOOT -1
+LABEL head:1
+  MENU LABEL -- Other
+  MENU GOTO .top
 LABEL debian
   MENU LABEL Debian
   LINUX images/debian@4/linux
@@ -75,9 +82,12 @@ LABEL live
   LINUX images/live@4/linux
   INITRD images/live@4/initrd.gz
   APPEND console=ttyS0 quiet
-LABEL note:1
-  MENU LABEL Wipe: erases without asking, by boot-once only
+LABEL note:1.3
+  MENU LABEL Wipe: erases without asking, starts by boot-once only
   MENU GOTO .top
+LABEL machine:off
+  MENU LABEL Power off
+  COM32 poweroff.c32
 """
 
 
@@ -93,7 +103,7 @@ def menu(
 ) -> str:
     state = library(machine, policy)
     kernel_args = machine.kernel_args if machine else ""
-    return render_plan(make_plan(state, machine, firmware), state, kernel_args, firmware)
+    return render_plan(make_plan(state, machine, firmware), SERVER, state, kernel_args, firmware)
 
 
 def test_a_machine_of_unknown_firmware_gets_a_prompt_that_needs_no_module() -> None:
@@ -119,7 +129,7 @@ def test_a_text_menu_needs_all_of_its_modules(missing: str) -> None:
     loaders = {name: content for name, content in state.loaders.items() if name != missing}
     state = msgspec.structs.replace(state, loaders=loaders)
     plan = make_plan(state, None, Firmware.BIOS)
-    assert "c32" not in render_plan(plan, state, firmware=Firmware.BIOS)
+    assert "c32" not in render_plan(plan, SERVER, state, firmware=Firmware.BIOS)
 
 
 @pytest.mark.parametrize("firmware", [None, Firmware.BIOS])
@@ -168,7 +178,7 @@ def test_a_machine_that_is_not_to_be_asked_goes_straight_to_its_disk(
 def test_a_boot_once_is_never_started_from_a_menu_that_cannot_ask_the_catalog() -> None:
     state = library()
     plan = BootNow(target=state.targets["wipe"])
-    text = render_plan(plan, state, firmware=Firmware.BIOS)
+    text = render_plan(plan, SERVER, state, firmware=Firmware.BIOS)
     assert list(read_as_syslinux(text).labels) == ["local-disk"]
 
 
@@ -219,7 +229,7 @@ def test_a_target_that_these_loaders_cannot_start_is_named_with_the_reason(
     state = library(policy=Policy(default="live"))
     live = msgspec.structs.replace(state.targets["live"], **{field: value})
     state = msgspec.structs.replace(state, targets={**state.targets, "live": live})
-    text = render_plan(make_plan(state, None, firmware), state, firmware=firmware)
+    text = render_plan(make_plan(state, None, firmware), SERVER, state, firmware=firmware)
     found = read_as_syslinux(text)
     assert "live" not in found.labels
     assert found.after_time == "local-disk"
@@ -230,9 +240,9 @@ def test_files_that_a_raspberry_pi_fetches_by_itself_are_in_no_menu() -> None:
     state = library()
     pi = msgspec.structs.replace(target("live", TargetKind.LIVE), loader="pi")
     state = msgspec.structs.replace(state, targets={"live": pi})
-    assert list(read_as_syslinux(render_plan(make_plan(state, None, None), state)).labels) == [
-        "local-disk"
-    ]
+    assert list(
+        read_as_syslinux(render_plan(make_plan(state, None, None), SERVER, state)).labels
+    ) == ["local-disk"]
 
 
 @pytest.mark.parametrize(
@@ -284,11 +294,11 @@ def test_text_does_not_break_out(
         name: msgspec.structs.replace(state.targets[name], **texts) for name in ("live", "wipe")
     }
     state = msgspec.structs.replace(state, targets={**state.targets, **targets})
-    text = render_plan(make_plan(state, None, firmware), state, kernel_args, firmware)
+    text = render_plan(make_plan(state, None, firmware), SERVER, state, kernel_args, firmware)
     startable = {"debian"} if len(kernel_args) < MAX_COMMAND_LINE else set()
     for read in (read_as_syslinux, read_as_uboot):
         found = read(text)
-        notes = [name for name in found.labels if name.startswith("note:")]
+        notes = [name for name in found.labels if ":" in name]
         assert set(found.labels) - {"live", "arm", *notes} == {"local-disk", *startable}
         assert (found.default, found.after_time) == ("local-disk", "local-disk")
         assert found.labels["local-disk"] == {"menu label": "Local disk", "localboot": "-1"}

@@ -1,5 +1,7 @@
+import re
 from ipaddress import IPv4Address
 from typing import Literal
+from urllib.parse import unquote
 
 import msgspec
 import pytest
@@ -13,6 +15,7 @@ from bootyard.model.architecture import Firmware
 from bootyard.model.events import FileClass
 from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Machine, TargetKind, Text
+from tests.boot import every_loader
 from tests.samples import LOADERS, MAC, slice_of, snapshot
 
 
@@ -226,3 +229,114 @@ def test_a_raspberry_pis_files_are_steps_of_its_boot_without_a_script(
 @pytest.mark.parametrize("kind", [TargetKind.INSTALLER, TargetKind.UNATTENDED])
 def test_a_raspberry_pi_installs_nothing_that_nobody_asked_for(kind: TargetKind) -> None:
     assert isinstance(pi_tree(kind=kind).resolve("9ffefdef/start4.elf", facts()), NotFound)
+
+
+EVERY = BootTree(every_loader.library())
+
+
+def found_in(tree: BootTree, path: str, transport: Literal["tftp", "http"] = "http") -> Found:
+    found = tree.resolve(path, facts(transport))
+    assert isinstance(found, Found), found
+    return found
+
+
+@pytest.mark.parametrize("path", ["images/ubuntu.iso", "images/ubuntu@2.iso", "IMAGES/Ubuntu.ISO"])
+def test_a_whole_image_is_served_over_http_alone(path: str) -> None:
+    found = found_in(EVERY, path)
+    assert found.content == EVERY.snapshot.images["ubuntu"].whole
+    assert (found.file_class, found.image, found.is_disk) == (FileClass.IMAGE, "ubuntu", False)
+    assert isinstance(EVERY.resolve(path, facts("tftp")), NotFound)
+
+
+@pytest.mark.parametrize(
+    "path", ["images/ubuntu@3.iso", "images/debian-12.iso", "images/.iso", "images/ubuntu@2.iso/x"]
+)
+def test_there_is_no_whole_image_of_another_revision_or_of_a_folder(path: str) -> None:
+    assert isinstance(EVERY.resolve(path, facts("http")), NotFound)
+
+
+@pytest.mark.parametrize("image", ["openbsd", "freedos"])
+def test_a_whole_image_that_is_started_as_a_disk_is_known_as_one(image: str) -> None:
+    assert found_in(EVERY, f"images/{image}@2.iso").is_disk
+
+
+def filled(**files: str) -> BootTree:
+    """The tree with the files that its targets name, by image, and with templates of ESXi's."""
+    state = every_loader.library()
+    images = {
+        image.id: msgspec.structs.replace(
+            image,
+            files={
+                name: slice_of(name)
+                for target in state.targets.values()
+                if target.image == image.id
+                for name in (*target.loaded_files, "BOOT.CFG")
+                if name
+            },
+            templates=files if image.id == "esxi" else {},
+        )
+        for image in state.images.values()
+    }
+    return BootTree(msgspec.structs.replace(state, images=images))
+
+
+@pytest.mark.parametrize("transport", ["tftp", "http"])
+def test_a_template_names_our_address_and_hides_the_file_of_its_name(
+    transport: Literal["tftp", "http"],
+) -> None:
+    tree = filled(**{"boot.cfg": "prefix={tree}/\nfrom={iso} {host} {other}\n"})
+    content = found_in(tree, "images/esxi@2/BOOT.cfg", transport).content
+    base = "http://192.0.2.10:8080/tree/images/esxi@2"
+    assert content == Text(f"prefix={base}/iso/\nfrom={base}.iso 192.0.2.10 {{other}}\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("path", "file_class"),
+    [
+        ("images/debian-12@2/install.amd/vmlinuz", FileClass.KERNEL),
+        ("images/proxmox@2/hook.sh", FileClass.INITRD),
+        ("images/proxmox@2/boot/ucode.img", FileClass.INITRD),
+        ("images/esxi@2/efi/boot/bootx64.efi", FileClass.KERNEL),
+        ("images/windows@2/sources/boot.wim", FileClass.KERNEL),
+        ("images/windows@2/boot/bcd", FileClass.INITRD),
+        ("images/xcp-ng@2/boot/xen.gz", FileClass.KERNEL),
+        ("images/xcp-ng@2/install.img", FileClass.INITRD),
+        ("images/nixos@2/netboot.ipxe", FileClass.KERNEL),
+        ("images/hdt@2/hdt.c32", FileClass.KERNEL),
+        ("images/esxi@2/boot.cfg", FileClass.IMAGE),
+        # What is concluded from the loaders that firmware took is not about these.
+        ("loaders/wimboot/wimboot", FileClass.OTHER),
+        ("loaders/bios/memdisk", FileClass.OTHER),
+        ("memdisk", FileClass.OTHER),
+        ("loaders/bios/chain.c32", FileClass.LOADER),
+    ],
+)
+def test_files_count_as_what_they_are_to_their_targets(path: str, file_class: FileClass) -> None:
+    assert found_in(filled(), path).file_class is file_class
+
+
+def test_every_file_that_a_menu_names_is_in_the_tree() -> None:
+    """For every firmware, over both transports, and in the names' percent-encoded form."""
+    tree = filled()
+    named: set[tuple[str, Literal["tftp", "http"]]] = set()
+    for server in (every_loader.CATALOG, every_loader.OFFLINE):
+        for firmware in (Firmware.BIOS, Firmware.UEFI_X64):
+            script = every_loader.rendered("ipxe", tree.snapshot, server, firmware)
+            transport: Literal["tftp", "http"] = "http" if server.catalog_answers else "tftp"
+            urls = re.findall(
+                r"(?:\$\{tree\}|/tree|tftp://192\.0\.2\.10)(/(?:images|loaders|menus)\S*)", script
+            )
+            named |= {(unquote(url), transport) for url in urls}
+    folders = {path for path, _ in named if "/iso/" in path}
+    for path, transport in named:
+        if path not in folders:
+            found_in(tree, path, transport)
+    assert len(named) > 30
+
+
+def test_an_entry_of_the_operators_own_is_a_script_over_both_transports() -> None:
+    for transport in ("tftp", "http"):
+        found = found_in(EVERY, "menus/netboot-xyz.ipxe", transport)
+        assert found.content == Text(b"#!ipxe\nchain https://boot.example.org\n")
+        assert (found.script, found.language) == (None, "ipxe")
+    assert isinstance(EVERY.resolve("menus/other.ipxe", facts()), NotFound)

@@ -10,7 +10,9 @@ from pathlib import Path
 from bootyard.model.snapshot import BootTarget, TargetKind
 from services.catalog.database import Database
 from services.catalog.library import revisions
+from services.catalog.library.hashing import SCHEMA as HASHES
 from services.catalog.library.library import QUIET_SECONDS, Library
+from services.catalog.library.recipes.load import load_recipes
 from services.catalog.machines import SCHEMAS
 
 INITRD = gzip.compress(b"070701 not really a cpio archive")
@@ -80,7 +82,7 @@ class Clock:
 
 def open_database(base: Path) -> Database:
     """Open a database with the tables of machines and library."""
-    return Database.open(base / "state" / "catalog.sqlite3", (*SCHEMAS, revisions.SCHEMA))
+    return Database.open(base / "state" / "catalog.sqlite3", (*SCHEMAS, revisions.SCHEMA, HASHES))
 
 
 class LibraryAtHand:
@@ -90,7 +92,7 @@ class LibraryAtHand:
         self.images_dir = base / "images"
         self.derived_dir = base / "derived"
         self.clock = Clock()
-        self.library = Library(self.images_dir, self.derived_dir, database, self.clock)
+        self.library = Library(self.images_dir, base, database, load_recipes(), self.clock)
         self.changes = 0
         self.library.on_change(self._count)
 
@@ -102,6 +104,6 @@ class LibraryAtHand:
         await self.library.look()
         self.clock.now += QUIET_SECONDS
         await self.library.look()
-        while await self.library.unpack_next():
+        while await self.library.work_next():
             await self.library.look()
         return self.library

@@ -16,6 +16,7 @@ from services.catalog.library.derived import DerivedStore
 from services.catalog.library.image import LibraryImage
 from services.catalog.library.library import QUIET_SECONDS, Library
 from services.catalog.library.look import MAX_DEPTH, Unreachable
+from services.catalog.library.recipes.schema import Recipes
 from services.catalog.library.recognise import Material, recognise
 from tests.catalog.images import (
     INITRD,
@@ -234,8 +235,12 @@ async def test_a_tree_that_holds_nothing_is_one_entry(hand: LibraryAtHand) -> No
     [
         ("broken.tar.gz", "damaged, or no gzipped tar file"),
         ("broken.tgz", "damaged, or no gzipped tar file"),
-        ("ubuntu.iso", "cannot be booted by this version"),
-        ("netboot.tar.xz", "cannot be booted by this version"),
+        ("ubuntu.iso", "is no disc"),
+        ("netboot.tar.xz", "cannot boot a file of this kind"),
+        ("shell.efi", "is no EFI program"),
+        ("disk.img", "is no image of a disk"),
+        ("own.ipxe", "first line is not #!ipxe"),
+        ("boot.wim", "is no WIM file"),
         ("vmlinuz", "lies in no folder of an image"),
         ("initrd.gz", "lies in no folder of an image"),
     ],
@@ -665,7 +670,7 @@ async def test_removing_a_link_leaves_what_it_leads_to(hand: LibraryAtHand) -> N
 
 
 def test_a_library_that_never_looked(tmp_path: Path, database: Database) -> None:
-    library = Library(tmp_path / "images", tmp_path / "derived", database)
+    library = Library(tmp_path / "images", tmp_path, database, Recipes(()))
     assert library.images == ()
     assert library.get("debian-12") is None
     assert not library.looked.is_set()

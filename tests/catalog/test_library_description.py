@@ -140,6 +140,7 @@ def test_answers(command_line: str) -> None:
         "autologin automount=no console=auto",
         "file=/cdrom/preseed/ubuntu.seed",
         "ksdevice=bootif vga=788",
+        "cloud-config-url=/dev/null ip=dhcp url=http://x/ubuntu.iso",
     ],
 )
 def test_no_answers(command_line: str) -> None:

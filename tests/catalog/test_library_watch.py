@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.catalog.library.library import Library
+from services.catalog.library.recipes.load import load_recipes
 from services.catalog.library.watch import watch_library
 from tests.catalog.images import (
     INITRD,
@@ -27,7 +28,7 @@ LIMIT = 5.0
 @asynccontextmanager
 async def _watched(base: Path, *, notifications: bool) -> AsyncIterator[Library]:
     database = open_database(base)
-    library = Library(base / "images", base / "derived", database)
+    library = Library(base / "images", base, database, load_recipes())
     watching = asyncio.create_task(watch_library(library, notifications=notifications))
     try:
         await library.looked.wait()

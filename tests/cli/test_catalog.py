@@ -25,7 +25,9 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BootHost]:
         make_folder(made.images, "rescue", 'kind = "live"\ntitle = "Rescue [beta]"\n')
         (made.images / "notes.iso").write_bytes(b"no image")
         made.start("catalog")
-        made.wait_for(lambda: "rescue" in made.run("image", "list").stdout)
+        made.wait_for(
+            lambda: all(w in made.run("image", "list").stdout for w in ("rescue", "no disc"))
+        )
         yield made
     finally:
         made.close()
@@ -44,7 +46,7 @@ def test_images_are_listed_with_what_is_wrong(host: BootHost) -> None:
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert "Rescue [beta]" in lines["rescue"]
     assert "ready" in lines["rescue"]
-    assert "cannot be booted" in lines["notes"]
+    assert "is no disc" in lines["notes"]
     assert [image["id"] for image in read_json(host, "image", "list")["items"]] == [
         "debian-12",
         "notes",

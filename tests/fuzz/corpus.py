@@ -3,6 +3,7 @@ broke something (`found/<target>/*.hex`, which stay for ever).
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from bootyard.model.document import encode
@@ -11,9 +12,13 @@ from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Learned, Machine, Policy, SubnetRule
 from tests import captures, samples
 from tests.catalog import efi_programs
+from tests.catalog.discs import packed
+from tests.catalog.discs.hostile import REJECTED, SANE
 from tests.proxydhcp import packets
 
 FOUND = Path(__file__).parent / "found"
+MAX_DISC = 4096
+"""Bytes of a disc to start from, packed."""
 
 _NAMES = (
     "boot.ipxe",
@@ -92,6 +97,12 @@ def _dhcp() -> Iterator[bytes]:
             yield captures.load(name)
 
 
+@cache
+def _discs() -> tuple[bytes, ...]:
+    whole = (*(data for data, _ in SANE.values()), *REJECTED.values())
+    return tuple(small for data in whole if 0 < len(small := packed.pack(data)) <= MAX_DISC)
+
+
 _MADE: dict[str, Callable[[], Iterable[bytes]]] = {
     "dhcp_packet": _dhcp,
     "dhcp_reply": lambda: (bytes((n % 4, n % 8, n)) + each for n, each in enumerate(_dhcp())),
@@ -104,4 +115,5 @@ _MADE: dict[str, Callable[[], Iterable[bytes]]] = {
     "image_toml": lambda: (_DESCRIPTION,),
     "pe_signature": _programs,
     "config_txt": lambda: (_CONFIG,),
+    "disc": _discs,
 }

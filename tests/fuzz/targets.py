@@ -33,6 +33,7 @@ from bootyard.model.snapshot import (
 )
 from services.catalog.library import raspberry, secureboot
 from services.catalog.library.description import NOTHING_SAID, parse_description
+from services.catalog.library.discs.reader import read_disc
 from services.proxydhcp import options, pxe
 from services.proxydhcp.identify import Listener, asks_to_boot, identify, unasked
 from services.proxydhcp.options import OptionCode
@@ -42,6 +43,7 @@ from services.proxydhcp.responder import Heard
 from services.tftp import packet as tftp_packet
 from services.tftp.options import Limits, negotiate
 from tests import samples
+from tests.catalog.discs import checks, packed
 from tests.proxydhcp.test_responder import Bench
 
 SERVER = IPv4Address("192.0.2.10")
@@ -299,10 +301,18 @@ def config_txt(data: bytes) -> None:
         assert {planned.kernel, *planned.initrds} <= sizes.keys()
 
 
+def disc(data: bytes) -> None:
+    """A disc, as `packed` writes one in few bytes."""
+    whole = packed.unpack(data)
+    with suppress(ImageRejected):
+        index = read_disc(lambda offset, length: whole[offset : offset + length], len(whole))
+        checks.check(index)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
     for target in (
         *(dhcp_packet, dhcp_reply, responder, tftp, snapshot, changed_snapshot),
-        *(document, names, image_toml, pe_signature, config_txt),
+        *(document, names, image_toml, pe_signature, config_txt, disc),
     )
 }

@@ -24,13 +24,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.lab.mirror import SUITE, own_mirror
 from tests.lab.processes import CLEAN_ENVIRONMENT, LabError, Process, in_namespace, wait_until
 from tests.namespaces import NETNS, Namespaces
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".lab/docker"
 DOCKERFILE = "deploy/Dockerfile"
-SUITE = "trixie"
 BASE = f"debian:{SUITE}-slim"
 BUILD_BASE = "lab/build-base"
 """BASE with this machine's pip settings and certificates: no file of it gets into an image."""
@@ -335,29 +335,6 @@ def provide_compose() -> None:
         plugins.mkdir(parents=True, exist_ok=True)
         program.chmod(0o755)
         shutil.move(program, plugins / "docker-compose")
-
-
-def own_mirror() -> str:
-    """The address this machine takes its Debian packages from."""
-    wanted = "$(CREATED_BY) $(COMPONENT) $(RELEASE) $(REPO_URI)"
-    listed = subprocess.run(
-        ["apt-get", "indextargets", "--no-release-info", "--format", wanted],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    ).stdout
-    codename = _os_release("VERSION_CODENAME")
-    for line in listed.splitlines():
-        created_by, component, release, address = line.split()
-        if (created_by, component) == ("Packages", "main") and release in {codename, SUITE}:
-            return address
-    raise LabError("apt names no Debian mirror")
-
-
-def _os_release(field: str) -> str:
-    found = re.search(rf'^{field}="?([^"\n]*)', Path("/etc/os-release").read_text(), re.MULTILINE)
-    return found[1] if found else ""
 
 
 def _make_base(engine: Engine) -> None:

@@ -5,12 +5,16 @@ Between single quotes GRUB takes every character for itself, line breaks too, un
 """
 
 import re
+from functools import lru_cache
+
+from bootyard.boot.menus.server import REMEMBERED
 
 _ARGUMENT = re.compile(r'(?:[^\s"]|"[^"]*(?:"|$))+')
 _UNCARRIED = ("'", "\\")
 """GRUB writes a backslash before each when it joins a kernel's arguments (`lib/cmdline.c`)."""
 
 
+@lru_cache(REMEMBERED)
 def quote(text: str) -> str:
     """Write `text` as one word of GRUB's."""
     return "'" + text.replace("'", "'\\''") + "'"
@@ -21,6 +25,12 @@ def say(text: str) -> str:
     return f"echo {quote(label(text))}"
 
 
+def indented(*lines: str) -> tuple[str, ...]:
+    """Write lines inside of braces, or of an `if`."""
+    return tuple(["  " + line for line in lines])
+
+
+@lru_cache(REMEMBERED)
 def label(text: str) -> str:
     """Make `text` fit for a line that people read: one line of printable ASCII.
 
@@ -31,6 +41,7 @@ def label(text: str) -> str:
     return " ".join(plain.split()).lstrip("- ") or "?"
 
 
+@lru_cache(REMEMBERED)
 def kernel_arguments(text: str) -> tuple[str, ...]:
     """Part a command line as the kernel does: at white space outside of double quotes.
 
@@ -40,6 +51,7 @@ def kernel_arguments(text: str) -> tuple[str, ...]:
     return tuple(word.replace('"', "") for word in _words(text) if _is_carried(word))
 
 
+@lru_cache(REMEMBERED)
 def left_out(text: str) -> tuple[str, ...]:
     """List the arguments of a command line that GRUB cannot hand to a kernel unchanged."""
     return tuple(word for word in _words(text) if not _is_carried(word))

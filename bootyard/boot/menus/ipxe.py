@@ -1,21 +1,32 @@
-"""iPXE scripts: the first script, menus, and how a target is started.
+"""iPXE scripts: the first script, menus, and what goes round the start of a target.
 
-Text from operators and images enters a script only through `words` and `label`: iPXE expands
-``${…}``, splits at white space and takes ``&&``, ``||``, ``;`` and ``#`` for its own.
+Text from operators and images enters a script only through `words` and `label`, names only through
+`encoded`. An item of a menu is what stands behind `start_` in the label that it leads to; names of
+our own have a colon, which no target's has.
+
+Every way that fails leads to `failed`, and from there, after some tries, to a question that goes on
+to the local disk by itself: nothing hangs, and nothing goes round for ever with nobody there.
 """
 
-from collections.abc import Iterable
+from functools import partial
 
+from bootyard.boot.menus import ipxe_start
+from bootyard.boot.menus.ipxe_menu import CHOSEN, MENU_AGAIN, menu
+from bootyard.boot.menus.ipxe_words import label
+from bootyard.boot.menus.places import encoded
+from bootyard.boot.menus.reader import Reader
+from bootyard.boot.menus.sections import Section, sections_of
 from bootyard.boot.menus.server import Server
 from bootyard.boot.plan import BootNow, Plan, ShowMenu
-from bootyard.model.snapshot import LOCAL_DISK, BootTarget, Snapshot
+from bootyard.model.snapshot import LOCAL_DISK, BootTarget, MenuEntry, Snapshot
 
 HTTP_TRIES = 5
 """How often a target is loaded over HTTP before TFTP: waits of 1, 2, 3, 4 s bridge a restart."""
 
+QUESTION_SECONDS = 30
+"""How long a machine waits for a person after a target that did not start."""
 
 MACHINE_QUERY = "mac=${netX/mac}&uuid=${uuid}&buildarch=${buildarch}&platform=${platform}"
-
 
 OPEN_INTERFACE = (
     "set idx:int32 0",
@@ -35,27 +46,6 @@ OPEN_INTERFACE = (
 The EFI build keeps the lease of PXE and HTTP Boot firmware, but has the interface closed: opening
 it saves a DHCP cycle, six seconds and every second-DHCP failure.
 """
-
-
-def unsafe_words(text: str) -> tuple[str, ...]:
-    """List the words of `text` that a script cannot carry, for a message to whoever wrote them."""
-    return tuple(word for word in text.split() if not _is_safe(word))
-
-
-def words(text: str) -> str:
-    """Make `text` fit for a command's arguments: one space between words, unsafe ones left out."""
-    return " ".join(word for word in text.split() if _is_safe(word))
-
-
-def label(text: str) -> str:
-    """Make `text` fit for a line that people read: printable ASCII, nothing that iPXE expands."""
-    plain = "".join(c if " " <= c <= "~" else "?" for c in text.replace("${", "$("))
-    return words(plain) or "?"
-
-
-def _is_safe(word: str) -> bool:
-    printable = all("!" <= c <= "~" for c in word)
-    return printable and "${" not in word and word not in {"&&", "||", ";"} and word[0] != "#"
 
 
 def render_first_script(server: Server, snapshot: Snapshot) -> str:
@@ -79,19 +69,24 @@ def render_plan(
 ) -> str:
     """Render a machine's menu, or its boot-once; for iPXE that just started, with its network."""
     opening = OPEN_INTERFACE if opens_interface else ()
+    reader = Reader(
+        server=server, snapshot=snapshot, kernel_args=kernel_args, firmware=plan.firmware
+    )
     match plan:
         case BootNow(target=target):
             return _script(
                 *opening,
-                f"echo Bootyard: boot-once {label(target.title)}",
-                *_start(target, server, snapshot, kernel_args),
+                *_boot_once(target, reader),
                 *_local_disk(snapshot),
             )
         case ShowMenu():
+            sections = sections_of(plan, snapshot, partial(ipxe_start.why_not, reader=reader))
             return _script(
                 *opening,
-                *_menu(plan, server),
-                *_flat(_start(t, server, snapshot, kernel_args) for t in plan.targets),
+                *menu(plan, sections, reader),
+                *_tries(server, "gave_up"),
+                *_starts(sections, reader),
+                *_question(),
                 *_leave_for_local_disk(server),
                 *_local_disk(snapshot),
             )
@@ -102,85 +97,85 @@ def render_local_disk(snapshot: Snapshot) -> str:
     return _script(*_local_disk(snapshot))
 
 
+def render_entry(entry: MenuEntry) -> str:
+    """Render an entry of the operator's own, as a script that the menu starts and that returns.
+
+    By itself it can neither jump to a label of the menu nor end it.
+    """
+    return _script(entry.script)
+
+
 def _script(*lines: str) -> str:
     return "\n".join(("#!ipxe", *lines)) + "\n"
 
 
-def _flat(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(line for part in parts for line in part)
-
-
-def _menu(plan: ShowMenu, server: Server) -> tuple[str, ...]:
-    countdown = timeout = ""
-    if plan.timeout_seconds:
-        countdown = f"--timeout {plan.timeout_seconds * 1000} "
-        timeout = "" if plan.hidden else countdown
-    announced: tuple[str, ...] = ()
-    if plan.hidden:
-        announced = (
-            f"prompt {countdown}Bootyard: press a key for the boot menu, or the local disk starts"
-            " && goto menu || goto local_disk_chosen",
+def _boot_once(target: BootTarget, reader: Reader) -> tuple[str, ...]:
+    title = label(target.title)
+    reason = ipxe_start.why_not(target, reader)
+    if reason:
+        return (
+            f"echo Bootyard: boot-once {title}: {reason}",
+            f"prompt --timeout {QUESTION_SECONDS * 1000} Press a key to start the local disk ||",
         )
-        if not plan.timeout_seconds and plan.preselected == LOCAL_DISK:
-            announced = ("goto local_disk_chosen",)
-    offline = "" if server.catalog_answers else " (the catalog is away)"
+    name = encoded(target.id)
     return (
-        *announced,
-        ":menu",
-        f"menu Bootyard{offline}",
-        f"item {LOCAL_DISK} Local disk",
-        *(f"item {target.id} {label(target.title)}" for target in plan.targets),
-        *(
-            f"item --gap -- {label(target.title)}: erases without asking, starts by boot-once only"
-            for target in plan.armed_only
-        ),
-        f"choose --default {plan.preselected} {timeout}selected || goto local_disk_chosen",
-        f"iseq ${{selected}} {LOCAL_DISK} && goto local_disk_chosen ||",
-        "goto start_${selected}",
-    )
-
-
-def _start(
-    target: BootTarget, server: Server, snapshot: Snapshot, kernel_args: str
-) -> tuple[str, ...]:
-    """Load and start a target, again after a failure.
-
-    Every new try frees what was loaded: a kernel left in front of another try's initrd is taken
-    for an initrd itself, and the machine panics.
-    """
-    name = target.id
-    folder = snapshot.images[target.image].folder
-    command_line = words(f"{target.command_line} {kernel_args}")
-    initrd_names = [(file, file.rsplit("/", 1)[-1]) for file in target.initrds]
-    arguments = " ".join([*(f"initrd={short}" for _, short in initrd_names), command_line]).rstrip()
-    again = (
-        (
-            f"iseq ${{try}} {HTTP_TRIES} && set tree {server.tftp} ||",
-            f"iseq ${{try}} {HTTP_TRIES + 1} && goto local_disk ||",
-        )
-        if server.catalog_answers
-        else (f"iseq ${{try}} {HTTP_TRIES} && goto local_disk ||",)
-    )
-    return (
+        f"echo Bootyard: boot-once {title}",
+        f"set selected {name}",
+        *_tries(reader.server, "local_disk"),
         f":start_{name}",
+        *ipxe_start.start(target, reader, "local_disk"),
+    )
+
+
+def _tries(server: Server, given_up: str) -> tuple[str, ...]:
+    """Start what is in `selected`; after a failure again, from TFTP in the end."""
+    again: tuple[str, ...] = (f"iseq ${{try}} {HTTP_TRIES} && goto {given_up} ||",)
+    if server.catalog_answers:
+        again = (
+            f"iseq ${{try}} {HTTP_TRIES} && set tree {server.tftp} ||",
+            f"iseq ${{try}} {HTTP_TRIES + 1} && goto {given_up} ||",
+        )
+    return (
+        f":{CHOSEN}",
         "set try:int32 0",
         f"set tree {server.tree}",
-        f":load_{name}",
+        ":load",
         "imgfree",
-        f"kernel --timeout 30000 ${{tree}}/{folder}/{target.kernel} {arguments}"
-        f" || goto failed_{name}",
-        *(
-            f"initrd --timeout 30000 --name {short} ${{tree}}/{folder}/{file} || goto failed_{name}"
-            for file, short in initrd_names
-        ),
-        "boot ||",
-        f":failed_{name}",
+        f"goto start_${{selected}} || goto {given_up}",
+        ":failed",
         "imgfree",
         "inc try",
         *again,
-        f"echo Bootyard: {label(target.title)} did not load, trying again",
+        "echo Bootyard: ${selected} did not load, trying again",
         "sleep ${try}",
-        f"goto load_{name}",
+        "goto load",
+    )
+
+
+def _starts(sections: tuple[Section, ...], reader: Reader) -> tuple[str, ...]:
+    return tuple(
+        line
+        for section in sections
+        for entry in section.entries
+        if not entry.why_not
+        for line in (
+            f":start_{encoded(entry.target.id)}",
+            *ipxe_start.start(entry.target, reader, "ended"),
+        )
+    )
+
+
+def _question() -> tuple[str, ...]:
+    """Lead back to the menu, or, with nobody there, to the local disk.
+
+    What was started by itself may end by itself, too.
+    """
+    return (
+        ":gave_up",
+        "echo Bootyard: ${selected} did not start",
+        ":ended",
+        f"prompt --timeout {QUESTION_SECONDS * 1000} Press a key for the menu,"
+        f" or the local disk starts && goto {MENU_AGAIN} || goto local_disk",
     )
 
 

@@ -39,14 +39,14 @@ def candidates(boot: Boot, targets: Targets) -> tuple[BootTarget, ...]:
         target
         for target in targets.values()
         if target.kind is not TargetKind.UNATTENDED
-        and (target.image, target.kernel.casefold()) in kernels
+        and (target.image, target.kernel_file.casefold()) in kernels
     )
 
 
 def is_loaded(boot: Boot, target: BootTarget) -> bool:
     """Tell whether every file of a target was completely taken: nothing keeps it from starting."""
     taken = {s.file for s in boot.steps if s.image == target.image and s.is_complete}
-    return all(file.casefold() in taken for file in (target.kernel, *target.initrds))
+    return all(file.casefold() in taken for file in target.loaded_files)
 
 
 def is_install(boot: Boot, targets: Targets) -> bool:

@@ -270,12 +270,17 @@ class Timeline:
             changes.counted.append(boot)
 
 
+_DHCP_STEPS = frozenset({Step.DISCOVERED, Step.OFFERED, Step.ACKED, Step.ADDRESSED, Step.SYSTEM_UP})
+
+
 def _knows_machine(told: BootEvent | BootStep) -> bool:
-    """Tell whether an address was seen to be a machine's: in its own DHCP request, or when it said
-    so and was believed. Who takes a file is read from the neighbour table, where a Wi-Fi bridge
-    stands for all that is behind it."""
+    """Tell whether an address was seen to be a machine's.
+
+    In its own DHCP request, or when it said so and was believed. Who takes a file is read from the
+    neighbour table, where a Wi-Fi bridge stands for all that is behind it.
+    """
     is_script = told.service == "catalog" and told.step in {Step.SCRIPT, Step.MENU}
-    return told.service == "proxydhcp" or is_script
+    return told.step in _DHCP_STEPS or is_script
 
 
 def _place(boot: Boot, step: BootStep) -> int:

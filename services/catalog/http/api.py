@@ -1,4 +1,4 @@
-"""The API: images, targets, machines, the policy and boots, under `/api/v1`."""
+"""The API: images, targets, machines, the policy, menus and boots, under `/api/v1`."""
 
 from aiohttp import web
 
@@ -7,6 +7,7 @@ from services.catalog.http.bodies import (
     BootOnceBody,
     MachineBody,
     MachinePatch,
+    MenuBody,
     PolicyBody,
     PolicyPatch,
     answer,
@@ -134,6 +135,29 @@ async def patch_policy(request: web.Request) -> web.Response:
     policy = await catalog.machines.set_policy(change)
     await catalog.publisher.publish()
     return answer(policy)
+
+
+async def list_menus(request: web.Request) -> web.Response:
+    """GET /menus: the operator's own entries."""
+    return collection(await request.app[CATALOG].menus.list())
+
+
+async def put_menu(request: web.Request) -> web.Response:
+    """PUT /menus/{id}: make an entry, or make it what the body says."""
+    body = await read_body(request, MenuBody)
+    catalog = request.app[CATALOG]
+    entry, is_new = await catalog.menus.put(request.match_info["id"], body.title, body.script)
+    await catalog.publisher.publish()
+    return answer(entry, 201 if is_new else 200)
+
+
+async def remove_menu(request: web.Request) -> web.Response:
+    """DELETE /menus/{id}."""
+    catalog, name = request.app[CATALOG], request.match_info["id"]
+    if not await catalog.menus.remove(name):
+        raise Problem(404, f"there is no menu entry {name!r}", "GET /api/v1/menus lists them")
+    await catalog.publisher.publish()
+    return web.Response(status=204)
 
 
 async def list_boots(request: web.Request) -> web.Response:

@@ -80,6 +80,13 @@ class PolicyPatch(PolicyChange, frozen=True, kw_only=True, forbid_unknown_fields
     subnets: tuple[SubnetBody, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
+class MenuBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """An entry of the operator's own in menus."""
+
+    title: str
+    script: str
+
+
 class BootOnceBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a machine is to boot once."""
 

@@ -18,6 +18,7 @@ from services.catalog.http.delivery import KernelsUnderWay
 from services.catalog.http.feed import BootFeed
 from services.catalog.library.library import Library
 from services.catalog.machines import Machines
+from services.catalog.menus import Menus
 from services.catalog.metrics import HTTPMetrics
 from services.catalog.publisher import Publisher
 
@@ -32,6 +33,7 @@ class Catalog:
     telemetry: Telemetry
     library: Library
     machines: Machines
+    menus: Menus
     publisher: Publisher
     journal: BootJournal
     states: MachineStates

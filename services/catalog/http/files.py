@@ -16,6 +16,7 @@ from services.catalog.http.conditions import (
     choose_span,
 )
 from services.catalog.http.context import CATALOG
+from services.catalog.http.inside import find_inside
 from services.catalog.http.sending import OpenSlice, SourceGone, open_slice
 from services.catalog.http.transfer import Transfer
 
@@ -27,6 +28,8 @@ async def tree_file(request: web.Request) -> web.StreamResponse:
     catalog = request.app[CATALOG]
     facts = catalog.clients.facts(request)
     found = catalog.snapshots.resolve(request.match_info["path"], facts)
+    if isinstance(found, NotFound):
+        found = await find_inside(catalog, request.match_info["path"]) or found
     if isinstance(found, NotFound):
         catalog.metrics.transfers.labels(FileClass.OTHER, TransferOutcome.NOT_FOUND).inc()
         log.debug("not found", path=found.path, client=request.remote, reason=str(found.reason))

@@ -42,7 +42,7 @@ class Transfer:
         self._started = asyncio.get_running_loop().time()
         self._bytes_metric = self._catalog.metrics.sent_bytes.labels(found.file_class)
         self._bytes = 0
-        self._step = STEP_OF.get(found.file_class)
+        self._step = None if found.is_disk else STEP_OF.get(found.file_class)
         self._reaches_end = True
         self._ended_ago = 0.0
 
@@ -69,13 +69,13 @@ class Transfer:
     def _boot(self) -> Boot | None:
         """Find the boot that a kernel is for.
 
-        A Wi-Fi bridge answers ARP for the machines behind it: the one that was given a boot-once at
+        A Wi-Fi bridge answers ARP for the machines behind it: the one that was given its script at
         this address goes before what the neighbour table says.
         """
-        timeline = self._catalog.journal.timeline
-        known = timeline.machine_at(str(self._facts.client_ip))
+        timeline, ip = self._catalog.journal.timeline, str(self._facts.client_ip)
+        known = timeline.machine_at(ip)
         boot = timeline.current(known) if known is not None else None
-        if boot is not None and boot.target is not None:
+        if boot is not None and any(s.step is Step.SCRIPT and s.ip == ip for s in boot.steps):
             return boot
         return timeline.current(self._mac) if self._mac is not None else None
 
@@ -102,6 +102,8 @@ class Transfer:
 
     def end(self, outcome: TransferOutcome, reason: str | None = None) -> None:
         """Tell how it ended; a part of a file, or a question about it, is not worth telling."""
+        if self._found.is_disk and self._is_get and outcome is TransferOutcome.COMPLETE:
+            self._tell_of_disk()
         if not self._is_get or not self._reaches_end:
             return
         found, facts = self._found, self._facts
@@ -131,3 +133,24 @@ class Transfer:
                 seconds=round(seconds, 3),
                 ago=self._ended_ago,
             )
+
+    def _tell_of_disk(self) -> None:
+        """Tell once in a boot that it has its disk: that is all that is seen of its kernel.
+
+        A disk is read here and there, and its end is not the last of it. A machine that took a
+        kernel before has the image's bytes for something else.
+        """
+        mac = self._facts.mac
+        boot = None if mac is None else self._catalog.journal.timeline.current(mac)
+        if boot is None or boot.has_kernel:
+            return
+        self._catalog.events.send(
+            Step.KERNEL,
+            mac=mac,
+            ip=self._facts.client_ip,
+            outcome=TransferOutcome.COMPLETE,
+            path=self._found.path,
+            image=self._found.image,
+            transport="http",
+            bytes=self._bytes,
+        )

@@ -24,6 +24,8 @@ _BEGINNINGS = (
 )
 _WHOLE_WORDS = frozenset({"auto", "ks", "inst.ks"})
 _ANYWHERE = ("autonuke",)
+_NO_ANSWERS = frozenset({"cloud-config-url=/dev/null"})
+"""Says that there are none: Ubuntu's installer fetches the whole image twice without it."""
 _DEBIAN_ONLY = ("url=", "file=")
 """The Debian installer's short names for preseed/url and preseed/file; elsewhere a live system."""
 
@@ -35,6 +37,8 @@ def answers_in(command_line: str, family: str = "") -> str | None:
     """
     for word in command_line.split():
         plain = word.strip("\"'").lower()
+        if plain in _NO_ANSWERS:
+            continue
         if (
             plain in _WHOLE_WORDS
             or plain.startswith(_BEGINNINGS)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -10,8 +11,9 @@ from bootyard.model.document import encode
 from bootyard.model.errors import ImageRejected
 from bootyard.model.snapshot import Slice
 from bootyard.runtime.log import get_logger
-from services.catalog.library import names
-from services.catalog.library.contents import Contents, refuse_fault
+from services.catalog.library import names, single
+from services.catalog.library.by_recipe import image_by_recipe
+from services.catalog.library.contents import Contents, refuse_fault, slice_of
 from services.catalog.library.derived import DerivedStore
 from services.catalog.library.description import (
     MAX_BYTES,
@@ -19,12 +21,16 @@ from services.catalog.library.description import (
     Description,
     parse_description,
 )
+from services.catalog.library.discs.disc import DiscTree
+from services.catalog.library.discs.store import DiscStore, key_of
 from services.catalog.library.image import LibraryImage, problem_image
 from services.catalog.library.kernels import HEADER_BYTES
 from services.catalog.library.look import DESCRIPTION, Candidate, total_size
 from services.catalog.library.pi_image import recognise_pi
 from services.catalog.library.pick import names_in_tree, pick
 from services.catalog.library.raspberry import pi_folder
+from services.catalog.library.recipes.recognise import recognise_tree
+from services.catalog.library.recipes.schema import Recipes
 from services.catalog.library.recognise import Material, recognise
 from services.catalog.library.revisions import Remembered
 from services.catalog.library.secureboot import ChainFiles, Read, Signed, examine, find_chains
@@ -56,16 +62,30 @@ class ToUnpack(msgspec.Struct, frozen=True):
     """What the outcome is to be remembered for."""
 
 
+class ToIndex(msgspec.Struct, frozen=True):
+    """A disc that has no index yet."""
+
+    disc: Path
+
+
+Later = ToUnpack | ToIndex
+"""Work that is done in a process of its own before a candidate can be assessed."""
+
+
 class Assessor:
     """Reads candidates of one IMAGES_DIR."""
 
-    def __init__(self, images_dir: Path, derived: DerivedStore) -> None:
+    def __init__(
+        self, images_dir: Path, derived: DerivedStore, discs: DiscStore, recipes: Recipes
+    ) -> None:
         self._images_dir = images_dir
         self._derived = derived
+        self._discs = discs
+        self._recipes = recipes
 
     def assess(
         self, candidate: Candidate, remembered: Remembered | None = None
-    ) -> Assessed | ToUnpack:
+    ) -> Assessed | Later:
         """Read a candidate; `remembered` is what was unpacked of it last, if anything was."""
         try:
             return self._assess(candidate, remembered)
@@ -76,7 +96,7 @@ class Assessor:
             log.exception("image not read", path=candidate.path)
             return not_usable(candidate, MISREAD)
 
-    def _assess(self, candidate: Candidate, remembered: Remembered | None) -> Assessed | ToUnpack:
+    def _assess(self, candidate: Candidate, remembered: Remembered | None) -> Assessed | Later:
         own = (candidate.path, *(file.real for file in candidate.files[:1]))
         if not all(map(names.is_text, own)):
             raise ImageRejected(
@@ -88,6 +108,10 @@ class Assessor:
         said = self._describe(candidate)
         if candidate.form == "folder":
             return Assessed(self._folder(candidate, said))
+        if candidate.form == "disc":
+            return self._disc(candidate, said)
+        if candidate.form != "tarball":
+            return Assessed(self._single(candidate, said))
         source = _source(candidate, said)
         if remembered is None or remembered.source != source:
             return ToUnpack(self._images_dir / candidate.files[0].real, said, source)
@@ -141,6 +165,29 @@ class Assessor:
                 notes=(*candidate.notes, *notes),
             )
         )
+
+    def _disc(self, candidate: Candidate, said: Description) -> Assessed | ToIndex:
+        [file] = candidate.files
+        where = self._images_dir / file.real
+        disc = self._discs.open(key_of(where, file.fingerprint))
+        if disc is None:
+            return ToIndex(where)
+        with closing(disc):
+            tree = DiscTree(self._images_dir, file.real, disc)
+            image_id = names.slug(candidate.name)
+            found = recognise_tree(tree, said, image_id, self._recipes)
+            image = image_by_recipe(
+                candidate.path, tree, found, said, tree.slice_of, whole=slice_of(file)
+            )
+            notes = (*image.notes, *disc.header.notes)
+            return Assessed(msgspec.structs.replace(image, notes=notes))
+
+    def _single(self, candidate: Candidate, said: Description) -> LibraryImage:
+        [file] = candidate.files
+        refuse_fault(file)
+        with (self._images_dir / file.real).open("rb") as opened:
+            header = opened.read(single.HEADER_BYTES)
+        return single.single_image(candidate.form, candidate.path, said, slice_of(file), header)
 
     def _tarball(
         self, candidate: Candidate, said: Description, unpacked: Unpacked

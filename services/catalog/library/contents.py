@@ -27,6 +27,16 @@ class Contents:
         self.where(file).open("rb").close()
         return slice_of(file)
 
+    def found(self, path: str) -> Slice | None:
+        """Give a file that somebody asks for, by folded case where none is spelled so."""
+        folded = path.casefold()
+        spelled = path if path in self.files else None
+        name = spelled or next((name for name in self.files if name.casefold() == folded), None)
+        file = None if name is None else self.files[name]
+        if file is None or file.fault or name == DESCRIPTION or not names.is_text(file.real):
+            return None
+        return slice_of(file)
+
     def sound(self) -> set[str]:
         """Name the files that can be served, as far as one look tells."""
         return {path for path, file in self.files.items() if not file.fault}

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from bootyard.model.snapshot import BootTarget, Image, Slice, TargetKind
+from services.catalog.library.recipes.material import Status
 
 
 class LibraryImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,12 +33,21 @@ class LibraryImage(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
     cure: str | None = None
     recipe: str = "kernel-initrd"
-    """`debian-netboot`, `kernel-initrd` or `raspberry-pi`."""
+    """Id of the recipe, or `kernel-initrd`, `raspberry-pi`, `efi-program`, `disk-image`,
+    `ipxe-script`, `wim`."""
+    status: Status = "golden"
+    """How well the recipe is proven."""
+    evidence: tuple[str, ...] = ()
+    """Why it is taken for what it is."""
     revision: int = 0
     """Goes up whenever a file or what is done with it changes; never taken twice by one id."""
     files: dict[str, Slice] = {}
     """Name in the boot tree, below `images/<id>/`, to bytes on disk."""
     targets: tuple[BootTarget, ...] = ()
+    whole: Slice | None = None
+    """The file, of an image that is one."""
+    templates: dict[str, str] = {}
+    """See `Image.templates`."""
     notes: tuple[str, ...] = ()
     """What was understood otherwise than it was written; nothing here stops a boot."""
 
@@ -56,6 +66,8 @@ class LibraryImage(msgspec.Struct, frozen=True, kw_only=True):
             files=self.files,
             family=self.family,
             version=self.version,
+            whole=self.whole,
+            templates=self.templates,
         )
 
 

@@ -9,6 +9,7 @@ import struct
 HEADER_BYTES = 4096
 """How much of the file `architecture_of` and `complete_size_of` want to see."""
 
+_PARAGRAPH = 16
 _PE_MACHINE = {
     0x8664: "x86_64",
     0x014C: "i386",
@@ -53,13 +54,14 @@ def architecture_of(header: bytes) -> str | None:
 def complete_size_of(header: bytes) -> int | None:
     """Tell how many bytes an x86 kernel has at least; None when the bytes do not say.
 
-    A file that is shorter was cut off while it was copied. Signed kernels are longer.
+    A file that is shorter was cut off while it was copied. Signed kernels are longer. The header
+    counts paragraphs of 16 bytes, the last of which need not be full: iPXE's is not.
     """
     if not _is_bzimage(header) or _u16(header, 0x206) < 0x0204:
         return None
     setup_sectors = header[0x1F1] or 4
     protected_mode_paragraphs = int(struct.unpack_from("<I", header, 0x1F4)[0])
-    return (setup_sectors + 1) * 512 + protected_mode_paragraphs * 16
+    return (setup_sectors + 1) * 512 + protected_mode_paragraphs * _PARAGRAPH - (_PARAGRAPH - 1)
 
 
 def _is_bzimage(header: bytes) -> bool:

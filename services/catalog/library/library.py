@@ -15,13 +15,27 @@ from pathlib import Path
 import msgspec
 
 from bootyard.model.errors import ImageRejected
-from bootyard.model.snapshot import BootTarget, Root
+from bootyard.model.snapshot import BootTarget, Root, Slice
 from bootyard.runtime.log import get_logger
 from services.catalog.database import Database
-from services.catalog.library.assess import MISREAD, Assessed, Assessor, ToUnpack, not_usable
+from services.catalog.library.assess import (
+    MISREAD,
+    Assessed,
+    Assessor,
+    Later,
+    ToIndex,
+    ToUnpack,
+    not_usable,
+)
 from services.catalog.library.derived import DerivedStore
+from services.catalog.library.discs.indexing import index_disc
+from services.catalog.library.discs.source import Incomplete
+from services.catalog.library.discs.store import DiscStore
+from services.catalog.library.hashing import Hashes
 from services.catalog.library.image import LibraryImage
+from services.catalog.library.inside import Inside
 from services.catalog.library.look import Candidate, Unreachable, look
+from services.catalog.library.recipes.schema import Recipes
 from services.catalog.library.removal import move_aside
 from services.catalog.library.revisions import (
     Remembered,
@@ -39,8 +53,13 @@ QUIET_SECONDS = 2.0
 """How long size and time of every file must stay the same before an image is read."""
 OLD_SECONDS = 60.0
 """At start, what was last written longer ago than this is read without waiting."""
+PAUSE_SECONDS = 3.0
+"""Before a disc that ends too early, and was written to lately, is looked at again."""
 RETRY_SECONDS = 20.0
 SWEEP_SECONDS = 60.0
+
+HASHED = frozenset({"disc", "program", "disk", "wim"})
+"""Forms of one file; a tarball's hash is known from unpacking it."""
 
 
 class _Watched(msgspec.Struct):
@@ -53,7 +72,7 @@ class _Watched(msgspec.Struct):
     """Of an earlier state, while the candidate is not settled."""
     settled: bool = False
     assessed_at: float = 0.0
-    to_unpack: ToUnpack | None = None
+    later: Later | None = None
 
     def wants_assessing(self, now: float) -> bool:
         if self.settled:
@@ -68,8 +87,9 @@ class Library:
     def __init__(
         self,
         images_dir: Path,
-        derived_dir: Path,
+        state_dir: Path,
         database: Database,
+        recipes: Recipes,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.images_dir = images_dir
@@ -83,10 +103,14 @@ class Library:
         """Why IMAGES_DIR cannot be listed at the moment; `images` is what it held before."""
         self.looked = asyncio.Event()
         """Set once IMAGES_DIR was listed: before that, no image means nothing."""
-        self.to_unpack = asyncio.Event()
+        self.work_waits = asyncio.Event()
+        """Set while something is to be unpacked or indexed."""
+        self.hashes = Hashes(images_dir, database)
         self._database = database
-        self._derived = DerivedStore(derived_dir)
-        self._assessor = Assessor(images_dir, self._derived)
+        self._derived = DerivedStore(state_dir / "derived")
+        self._discs = DiscStore(state_dir / "catalog" / "discs")
+        self._assessor = Assessor(images_dir, self._derived, self._discs, recipes)
+        self._inside = Inside(images_dir, self._discs)
         self._monotonic = monotonic
         self._watched: dict[str, _Watched] = {}
         self._remembered: dict[str, Remembered] = {}
@@ -110,6 +134,7 @@ class Library:
         async with self._looking:
             if not self.looked.is_set():
                 await self._prepare()
+                await self.hashes.load()
                 self._remembered = await self._database.run(recall)
             try:
                 candidates = await asyncio.to_thread(look, self.images_dir)
@@ -126,39 +151,81 @@ class Library:
             await self._arrange()
             self.looked.set()
             await self._sweep()
-        if any(watched.to_unpack for watched in self._watched.values()):
-            self.to_unpack.set()
+        if any(watched.later for watched in self._watched.values()):
+            self.work_waits.set()
 
-    async def unpack_next(self) -> bool:
-        """Unpack one tarball that waits for it; False when none does. Look again afterwards."""
-        self.to_unpack.clear()
-        watched = next((w for w in self._watched.values() if w.to_unpack is not None), None)
-        if watched is None or watched.to_unpack is None:
+    async def work_next(self) -> bool:
+        """Index or unpack one image that waits for it; False: none does. Look again afterwards.
+
+        Discs go first: they take a second, a tarball minutes.
+        """
+        self.work_waits.clear()
+        waiting = [(w, w.later) for w in self._watched.values() if w.later is not None]
+        if not waiting:
             return False
-        candidate, job = watched.candidate, watched.to_unpack
-        log.info("unpacking", path=candidate.path)
+        waiting.sort(key=lambda waits: isinstance(waits[1], ToUnpack))
+        watched, job = waiting[0]
+        candidate = watched.candidate
         try:
-            unpacked = await unpack_apart(job.tarball, job.said, self._derived.directory)
-            remembered = Remembered(job.source, unpacked)
-            await self._database.run(remember, candidate.path, remembered)
-            self._remembered[candidate.path] = remembered
-            outcome = await asyncio.to_thread(self._assessor.assess, candidate, remembered)
-            if isinstance(outcome, ToUnpack) and outcome.source == job.source:
+            outcome = await self._work(candidate, job)
+            if outcome == job:
                 reason = os.strerror(errno.ENOENT)
                 raise FileNotFoundError(errno.ENOENT, reason, str(self._derived.directory))
+        except Incomplete as error:
+            if watched.candidate == candidate and not _is_old(candidate):
+                # Copying pauses, on a slow line for longer than QUIET_SECONDS.
+                watched.later, watched.since = None, self._monotonic() + PAUSE_SECONDS
+                return True
+            outcome = not_usable(candidate, error)
         except (ImageRejected, OSError) as error:
             outcome = not_usable(candidate, error)
         except Exception:
-            log.exception("tarball not unpacked", path=candidate.path)
+            log.exception("image not read", path=candidate.path)
             outcome = not_usable(candidate, MISREAD)
         if watched.candidate == candidate:
-            watched.to_unpack = None
+            watched.later = None
             self._settle(watched, outcome)
         return True
+
+    async def _work(self, candidate: Candidate, job: Later) -> Assessed | Later:
+        remembered = None
+        match job:
+            case ToUnpack():
+                log.info("unpacking", path=candidate.path)
+                unpacked = await unpack_apart(job.tarball, job.said, self._derived.directory)
+                remembered = Remembered(job.source, unpacked)
+                await self._database.run(remember, candidate.path, remembered)
+                self._remembered[candidate.path] = remembered
+            case ToIndex():
+                log.info("indexing", path=candidate.path)
+                await index_disc(job.disc, self._discs)
+        return await asyncio.to_thread(self._assessor.assess, candidate, remembered)
+
+    def slice_in(self, image_id: str, path: str) -> Slice | None:
+        """Find any file of a disc or a folder; None when there is no such file. Blocks, shortly.
+
+        Raises OSError.
+        """
+        watched = self._watched.get(self._holders.get(image_id, ""))
+        if watched is None or watched.outcome is None or not watched.outcome.image.is_ready:
+            return None
+        return self._inside.find(watched.candidate, path)
+
+    async def hash_next(self) -> bool:
+        """Work out the sha256 of one image whose is not known; False: none is left."""
+        for watched in list(self._watched.values()):
+            if watched.settled and watched.candidate.form in HASHED:
+                [file] = watched.candidate.files
+                if self.hashes.of(file.real, file.fingerprint) is not None:
+                    continue
+                if await self.hashes.work_out(file.real, file.fingerprint):
+                    return True
+        return False
 
     async def _prepare(self) -> None:
         try:
             await asyncio.to_thread(self._derived.prepare)
+            await asyncio.to_thread(self._discs.prepare)
         except OSError as error:
             # Folders are served without it; a tarball will be listed with the reason.
             log.warning(
@@ -175,28 +242,28 @@ class Library:
                 watched = _Watched(candidate, now - head_start)
             elif watched.candidate != candidate:
                 watched.candidate, watched.since = candidate, now
-                watched.settled, watched.to_unpack = False, None
+                watched.settled, watched.later = False, None
             self._watched[candidate.path] = watched
 
     async def _assess_quiet(self) -> None:
         for path, watched in self._watched.items():
-            if watched.to_unpack is None and watched.wants_assessing(self._monotonic()):
+            if watched.later is None and watched.wants_assessing(self._monotonic()):
                 remembered = self._remembered.get(path)
                 outcome = await asyncio.to_thread(
                     self._assessor.assess, watched.candidate, remembered
                 )
                 self._settle(watched, outcome)
 
-    def _settle(self, watched: _Watched, outcome: Assessed | ToUnpack) -> None:
-        if isinstance(outcome, ToUnpack):
-            watched.to_unpack = outcome
+    def _settle(self, watched: _Watched, outcome: Assessed | Later) -> None:
+        if not isinstance(outcome, Assessed):
+            watched.later = outcome
         else:
             watched.outcome, watched.settled = outcome, True
             watched.assessed_at = self._monotonic()
 
     async def _arrange(self) -> None:
         claims = [
-            Claim(path, w.candidate.name, None if w.outcome is None else w.outcome.image)
+            Claim(path, w.candidate.name, None if w.outcome is None else self._hashed(w, w.outcome))
             for path, w in self._watched.items()
         ]
         entries, self._holders = arrange(claims, self._holders)
@@ -209,6 +276,13 @@ class Library:
         self.targets = {t.id: t for image in images for t in image.targets}
         for listener in self._listeners:
             listener()
+
+    def _hashed(self, watched: _Watched, outcome: Assessed) -> LibraryImage:
+        if watched.candidate.form not in HASHED or not watched.settled:
+            return outcome.image
+        [file] = watched.candidate.files
+        known = self.hashes.of(file.real, file.fingerprint)
+        return msgspec.structs.replace(outcome.image, sha256=known)
 
     def _tell(self, images: tuple[LibraryImage, ...]) -> None:
         for image in images:
@@ -259,6 +333,8 @@ class Library:
         }
         for name in await asyncio.to_thread(self._derived.sweep, used, now):
             log.info("derived file removed", path=name)
+        candidates = [watched.candidate for watched in self._watched.values()]
+        await asyncio.to_thread(self._inside.sweep, candidates, now)
 
 
 def _is_old(candidate: Candidate) -> bool:

@@ -24,10 +24,22 @@ MAX_FILES = 4000
 """How many files of one image are looked at."""
 
 _TARBALLS = (".tar.gz", ".tgz")
-_UNBOOTABLE = (".iso", ".img", ".tar", ".tar.xz", ".tar.zst", ".tar.bz2", ".zip", ".wim", ".efi")
+_SINGLE: "dict[str, Form]" = {
+    ".iso": "disc",
+    ".efi": "program",
+    ".img": "disk",
+    ".ipxe": "script",
+    ".wim": "wim",
+}
+"""Endings of files that are images by themselves."""
+_UNBOOTABLE = (
+    *(".tar", ".tar.xz", ".tar.zst", ".tar.bz2", ".zip", ".7z", ".rar"),
+    *(".iso.xz", ".iso.gz", ".img.xz", ".img.gz", ".img.zst", ".img.bz2", ".raw.xz", ".qcow2"),
+    *(".vmdk", ".vhd", ".vhdx", ".vdi", ".dmg"),
+)
 _CASES = tuple[str, str]
 
-Form = Literal["folder", "tarball", "other"]
+Form = Literal["folder", "tarball", "disc", "program", "disk", "script", "wim", "other"]
 
 
 class FileSeen(msgspec.Struct, frozen=True):
@@ -222,20 +234,32 @@ def _loose(path: str, files: list[FileSeen]) -> list[Candidate]:
     by_name = {file.path: file for file in files}
     found = []
     for file in files:
-        lower, where = file.path.lower(), _join(path, file.path)
-        if lower.endswith(_TARBALLS):
-            description = by_name.get(f"{names.stem(file.path)}.toml")
-            if file.fault:
-                found.append(_problem(where, "tarball", *_outside(file.fault), file))
-            else:
-                found.append(
-                    Candidate(path=where, form="tarball", files=(file,), description=description)
-                )
-        elif lower.endswith(_UNBOOTABLE):
-            found.append(_problem(where, "other", *_UNSUPPORTED, file))
-        elif names.is_kernel(file.path) or names.is_initrd(file.path):
-            found.append(_problem(where, "other", *_NO_FOLDER, file))
+        where, form = _join(path, file.path), _form_of(file.path)
+        description = by_name.get(f"{names.stem(file.path)}.toml")
+        if form is None:
+            continue
+        if form == "other":
+            why = _NO_FOLDER if _is_part(file.path) else _UNSUPPORTED
+            found.append(_problem(where, form, *why, file))
+        elif file.fault:
+            found.append(_problem(where, form, *_outside(file.fault), file))
+        else:
+            found.append(Candidate(path=where, form=form, files=(file,), description=description))
     return found
+
+
+def _form_of(name: str) -> Form | None:
+    """Tell what a file by itself is, by its name; None: nobody takes it for an image."""
+    lower = name.lower()
+    if lower.endswith(_TARBALLS):
+        return "tarball"
+    if lower.endswith(_UNBOOTABLE) or _is_part(name):
+        return "other"
+    return next((form for ending, form in _SINGLE.items() if lower.endswith(ending)), None)
+
+
+def _is_part(name: str) -> bool:
+    return names.is_kernel(name) or names.is_initrd(name)
 
 
 def _with_note(candidate: Candidate, folder: str) -> Candidate:
@@ -245,8 +269,8 @@ def _with_note(candidate: Candidate, folder: str) -> Candidate:
 
 _NOTHING = ("the folder is empty", "there is no kernel in the folder")
 _UNSUPPORTED = (
-    "this kind of file cannot be booted by this version",
-    "use a folder with the kernel and initrd from it, or a Debian netboot.tar.gz",
+    "machines cannot boot a file of this kind",
+    "unpack it: an .iso or .img, a folder with kernel and initrd, or a netboot .tar.gz can be",
 )
 _NO_FOLDER = (
     "it lies in no folder of an image",

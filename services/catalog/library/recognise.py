@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from bootyard.boot.menus.ipxe import unsafe_words
+from bootyard.boot.menus.ipxe_words import unsafe_words
 from bootyard.model.errors import ImageRejected
 from bootyard.model.snapshot import BootTarget, Slice, TargetKind
 from services.catalog.library import kernels, names

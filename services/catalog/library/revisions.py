@@ -48,7 +48,11 @@ def content_of(image: LibraryImage) -> str:
     boots = [
         (t.kind, t.kernel, t.initrds, t.command_line, t.loader, *t.chains) for t in image.targets
     ]
-    return hashlib.sha256(encode((files, boots, image.architectures))).hexdigest()
+    more = [(t.injected, t.modules) for t in image.targets if t.injected or t.modules]
+    single = (image.whole.path, image.whole.fingerprint) if image.whole is not None else ()
+    rest = (single, sorted(image.templates.items()), more)
+    content = (files, boots, image.architectures, *(rest if any(rest) else ()))
+    return hashlib.sha256(encode(content)).hexdigest()
 
 
 def assign_revisions(connection: sqlite3.Connection, contents: Mapping[str, str]) -> dict[str, int]:

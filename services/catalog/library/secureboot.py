@@ -112,12 +112,15 @@ def usable_chains(
     seen: Mapping[str, Signed],
     kernel: Signed,
     image_id: str,
+    *,
+    is_disc: bool = False,
 ) -> tuple[SignedChain, ...]:
     """Choose the chains that start this kernel; `seen` has what every file says of itself.
 
     One that nobody named counts only when firmware trusts its shim (Microsoft signs those) and
-    its GRUB is of the vendor that signed the kernel, or nobody knows who did. Raises
-    ImageRejected for a named one that no machine can run.
+    its GRUB is of the vendor that signed the kernel, or nobody knows who did. One of the packaged
+    loaders' vendor counts on a disc only: it is as old as the disc's kernel, and what revokes the
+    one may revoke the other. Raises ImageRejected for a named one that no machine can run.
     """
     chains = []
     for files in candidates:
@@ -125,7 +128,9 @@ def usable_chains(
         firmware = files.firmware or _FIRMWARE_OF_MACHINE.get(shim.machine or 0)
         if files.said:
             _check(files, firmware, shim, grub, image_id)
-        elif not _fits(files, shim, grub, kernel, image_id):
+        elif not _fits(files, shim, grub, kernel, image_id) or (
+            grub.vendor == PACKAGED_VENDOR and not is_disc
+        ):
             continue
         if firmware is not None:
             chains.append(SignedChain(shim=files.shim, grub=files.grub, firmware=firmware))
@@ -139,7 +144,7 @@ def _fits(files: ChainFiles, shim: Signed, grub: Signed, kernel: Signed, image_i
     return (
         same_machine
         and MICROSOFT in shim.vendors
-        and grub.vendor not in ("", PACKAGED_VENDOR)
+        and bool(grub.vendor)
         and (not kernel.vendors or grub.vendor in kernel.vendors)
         and _boot_file_length(files, image_id) <= MAX_BOOT_FILE
     )

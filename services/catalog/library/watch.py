@@ -20,6 +20,7 @@ POLL_WAITING_SECONDS = 0.5
 """While something is being copied."""
 SHORTEST_SECONDS = 0.25
 NO_NOTIFICATION_SECONDS = 10.0
+HASH_SECONDS = 2.0
 LOOK_SHARE = 4
 """A look that takes long (a large tree, a slow server) rests so many times as long."""
 
@@ -29,7 +30,8 @@ async def watch_library(library: Library, *, notifications: bool = True) -> None
     wake = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_look_again(library, wake))
-        tasks.create_task(_unpack(library, wake))
+        tasks.create_task(_work(library, wake))
+        tasks.create_task(_hash(library, wake))
         if notifications:
             tasks.create_task(_listen(library, wake))
 
@@ -51,15 +53,27 @@ async def _look_again(library: Library, wake: asyncio.Event) -> None:
                 await wake.wait()
 
 
-async def _unpack(library: Library, wake: asyncio.Event) -> None:
+async def _work(library: Library, wake: asyncio.Event) -> None:
     while True:
-        await library.to_unpack.wait()
+        await library.work_waits.wait()
         try:
-            while await library.unpack_next():
+            while await library.work_next():
                 wake.set()
         except Exception:
-            log.exception("unpacking failed")
+            log.exception("unpacking or indexing failed")
             await asyncio.sleep(POLL_SECONDS)
+
+
+async def _hash(library: Library, wake: asyncio.Event) -> None:
+    """Hash what machines boot already; slowly, and never before it can be booted."""
+    await library.looked.wait()
+    while True:
+        try:
+            if not library.work_waits.is_set() and await library.hash_next():
+                wake.set()
+        except Exception:
+            log.exception("hashing failed")
+        await asyncio.sleep(HASH_SECONDS)
 
 
 async def _listen(library: Library, wake: asyncio.Event) -> None:
