@@ -9,6 +9,7 @@ import pytest
 from bootyard.boot.tree import BootTree
 from bootyard.model.events import BootEvent, BootOutcome, OfferStage, Step
 from bootyard.model.snapshot import BootTarget, Fingerprint, Image, Root, Slice, TargetKind
+from services.catalog import boot_once
 from services.catalog.boots.boot import Boot
 from tests.catalog.http_catalog import NUC, NUC_IP, Running, running_catalog
 
@@ -101,3 +102,25 @@ async def test_a_whole_image_that_nothing_starts_as_a_disk_is_no_kernel(catalog:
     switch_on(catalog)
     await read(catalog, "GET")
     assert not boot_of(catalog).has_kernel
+
+
+async def test_that_a_disk_is_sent_is_noted_before_a_machine_can_have_it(catalog: Running) -> None:
+    switch_on(catalog)
+    database, journal = catalog.parts.database, catalog.catalog.journal
+    boot = journal.timeline.current(NUC)
+    assert boot is not None
+    await journal.secure()
+    now = journal._clock()
+    database.run_blocking(boot_once.arm, NUC, "tool", now, now + 60)
+    assert await catalog.catalog.machines.bind(NUC, boot.id) is None, "the library has it not"
+    assert await catalog.catalog.machines.bind(NUC, boot.id, bootable={"tool"}) == "tool"
+    noted: list[object] = []
+
+    def look(_: Boot) -> None:
+        query = "SELECT kernel_at IS NOT NULL FROM boot_once"
+        noted.extend(database.run_blocking(lambda c: c.execute(query).fetchone()))
+
+    journal._on_kernel.insert(0, look)
+    await read(catalog, "GET", "0-2047")
+    await read(catalog, "GET", "4096-8191")
+    assert noted == [1], "and what is read later is nothing new"

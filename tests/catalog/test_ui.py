@@ -9,8 +9,9 @@ import pytest
 
 from bootyard.model.events import OTHER_SERVER, BootEvent, Step
 from bootyard.model.loaders import LoaderName, OfferStrategy
+from bootyard.model.mac import MACAddress
 from bootyard.model.snapshot import Learned, SubnetRule
-from services.catalog.http.ui import ENVIRONMENT
+from services.catalog.http.ui import ENVIRONMENT, SHOWN_MACHINES
 from services.catalog.machines import MachineChange
 from services.catalog.policy import PolicyChange
 from tests.catalog.http_catalog import (
@@ -35,14 +36,30 @@ class Page(HTMLParser):
         self.tags: set[str] = set()
         self.attributes: set[str] = set()
         self.text = ""
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self._is_script = False
+        self.code = ""
+        """Of scripts within the page: nothing, or a browser would refuse it."""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
+        self.elements.append((tag, dict(attrs)))
+        self._is_script = tag == "script"
         self.attributes |= {name for name, _ in attrs}
 
+    def handle_endtag(self, tag: str) -> None:
+        self._is_script = self._is_script and tag != "script"
+
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self._is_script:
+            self.code += data
+        else:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        """The attributes of every element of a kind."""
+        return [attributes for name, attributes in self.elements if name == tag]
 
 
 async def page(running: Running) -> Page:
@@ -88,7 +105,78 @@ async def test_images_machines_and_boots(tmp_path: Path) -> None:
     assert "b-1" in shown.text
     assert "under way" in shown.text
     assert "images/debian-12/linux" in shown.text
-    assert not shown.tags & {"script", "form", "iframe"}
+    assert not shown.tags & {"iframe", "style"}
+    assert "ready, revision 1" in shown.text
+    assert "debian-12 installer" in shown.text
+
+
+async def test_the_page_has_no_code_of_its_own(empty: Running) -> None:
+    shown = await page(empty)
+    assert [script["src"] for script in shown.all("script")] == ["/static/bootyard.js"]
+    assert shown.code == ""
+    assert "style" not in shown.attributes
+    assert not any(name.startswith("on") for name in shown.attributes)
+
+
+async def test_every_field_has_a_label(tmp_path: Path) -> None:
+    async with running_catalog(tmp_path) as running:
+        await running.catalog.machines.set(NUC, MachineChange(name="nuc"))
+        async with running.client() as client, client.get("/?find=nuc") as got:
+            shown = Page(await got.text())
+    labelled = {label["for"] for label in shown.all("label")}
+    fields = [*shown.all("input"), *shown.all("select")]
+    assert (
+        {field["id"] for field in fields}
+        == labelled
+        == {
+            "token",
+            "mac",
+            "target",
+            "minutes",
+            "find",
+        }
+    )
+    ids = [attributes["id"] for _, attributes in shown.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    (button,) = [b for b in shown.all("button") if b.get("data-mac")]
+    assert button["aria-label"] == "Choose nuc"
+    assert button["data-mac"] == NUC
+
+
+async def test_targets_to_choose_from(tmp_path: Path) -> None:
+    write_image(tmp_path / "images", "debian-12", title=EVIL)
+    write_image(tmp_path / "images", "auto", cmdline="auto=true")
+    async with running_catalog(tmp_path) as running:
+        shown = await page(running)
+    offered = {option["value"]: option["data-kind"] for option in shown.all("option")}
+    assert offered == {
+        "auto": "unattended",
+        "debian-12": "installer",
+        "menu": "standing",
+        "local-disk": "standing",
+        "": "standing",
+    }
+    assert "erases without asking" in shown.text
+
+
+async def test_of_thousands_of_machines_those_that_matter_are_shown(tmp_path: Path) -> None:
+    write_image(tmp_path / "images", "debian-12")
+    many = SHOWN_MACHINES + 20
+    async with running_catalog(tmp_path) as running:
+        for number in range(many):
+            mac = MACAddress.from_bytes(bytes([2, 0, 0, 0, 1, number]))
+            await running.catalog.machines.set(mac, MachineChange(name=f"node-{number}"))
+        last = MACAddress.from_bytes(bytes([2, 0, 0, 0, 1, many - 1]))
+        await running.arm(last, "debian-12")
+        await running.script(NUC_IP, NUC)
+        shown = await page(running)
+        async with running.client() as client, client.get("/?find=NODE-77") as got:
+            found = Page(await got.text())
+    choices = [button["data-mac"] for button in shown.all("button") if button.get("data-mac")]
+    assert len(choices) == SHOWN_MACHINES
+    assert {last, NUC} <= set(choices)
+    assert f"{many + 1 - SHOWN_MACHINES} more are not shown" in shown.text
+    assert [b["aria-label"] for b in found.all("button") if b.get("data-mac")] == ["Choose node-77"]
 
 
 async def test_how_machines_boot_and_the_policy(tmp_path: Path) -> None:
@@ -161,7 +249,11 @@ async def test_text_of_others_is_text(tmp_path: Path) -> None:
 
 async def test_the_page_loads_only_its_own_files(empty: Running) -> None:
     async with empty.client() as client:
-        for name, kind in (("bootyard.css", "text/css"), ("icon.svg", "image/svg+xml")):
+        for name, kind in (
+            ("bootyard.css", "text/css"),
+            ("bootyard.js", "text/javascript"),
+            ("icon.svg", "image/svg+xml"),
+        ):
             async with client.get(f"/static/{name}") as got:
                 assert got.status == 200
                 assert got.content_type == kind

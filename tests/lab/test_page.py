@@ -1,22 +1,23 @@
 """The page in a real browser, with a library and a boot on it."""
 
+import asyncio
 import re
 import struct
 from pathlib import Path
 
 import pytest
 
+from tests.lab.browser import BROWSER, Tab, open_tab, start_browser
 from tests.lab.host import ARRIVES, INSTALLER, MAC, BootyardHost
 from tests.lab.machine import Machine
 from tests.lab.network import Lab
+from tests.namespaces import inside
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.long, pytest.mark.needs("chromium")]
 
-BROWSER = [
-    *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
-    *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-sync", "--hide-scrollbars", "--enable-logging=stderr"),
-]
+URL = "http://192.0.2.10:8080/"
+NEW = "52:54:00:aa:bb:cc"
+"""A machine that nobody said anything about."""
 
 
 def browse(lab: Lab, profile: Path, *arguments: str, page: str = "/") -> tuple[str, str]:
@@ -58,3 +59,81 @@ def test_a_person_sees_images_machines_and_boots(
         )
         data = shot.read_bytes()
         assert struct.unpack(">II", data[16:24])[0] >= width
+
+
+def test_a_person_arms_a_machine_with_the_keyboard(
+    lab: Lab, host: BootyardHost, tmp_path: Path
+) -> None:
+    host.start_services()
+    auto = host.images / "auto"
+    auto.mkdir()
+    for name in ("linux", "initrd.gz"):
+        (auto / name).hardlink_to(host.images / "debian-12" / name)
+    (auto / "image.toml").write_text("kind = 'unattended'\n")
+    host.wait_for_image("auto")
+    host.cli("machine", "set", MAC, "--name", "nuc-3")
+    start_browser(lab, tmp_path / "profile")
+    token = (host.state / "catalog" / "admin-token").read_text().strip()
+    inside(lab.namespace("boot"), lambda: asyncio.run(_arm_a_machine(host, token)))
+
+
+async def _arm_a_machine(host: BootyardHost, token: str) -> None:
+    async with open_tab(URL) as tab:
+        chosen = f"choose-{MAC.replace(':', '-')}"
+        await tab.until(f"!!document.getElementById('{chosen}')")
+        assert await _said(tab, "change", "hidden"), "nothing can be changed before signing in"
+
+        await tab.tab_to("token")
+        await tab.type("not the token")
+        await tab.press("Enter", 13)
+        await tab.until("document.getElementById('failed').textContent.includes('admin token')")
+        await tab.value("document.getElementById('token').select()")
+        await tab.type(token)
+        await tab.press("Enter", 13)
+        await tab.until("document.getElementById('said').textContent === 'Signed in.'")
+        assert await tab.value("Object.keys(localStorage).length + document.cookie.length") == 0
+
+        await tab.tab_to(chosen)
+        await tab.press("Enter", 13)
+        await tab.until("document.activeElement.id === 'target'")
+        assert await _said(tab, "mac", "value") == MAC
+        await tab.value(
+            "(t => { t.value = 'auto'; t.dispatchEvent(new Event('change')) })"
+            "(document.getElementById('target'))"
+        )
+        assert await _said(tab, "set", "disabled"), "what erases is no standing target"
+        assert not await _said(tab, "arm", "disabled")
+        await tab.tab_to("arm")
+        await tab.press("Enter", 13)
+        await tab.until("document.getElementById('said').textContent.includes('boots auto once')")
+        await tab.until("document.getElementById('machines').textContent.includes('auto (until 2')")
+        assert host.get(f"/api/v1/machines/{MAC}")["boot_once"]["state"] == "armed"
+
+        await tab.tab_to("disarm")
+        await tab.press("Enter", 13)
+        await tab.until("document.getElementById('said').textContent.includes('nothing is armed')")
+        await tab.until("!document.getElementById('machines').textContent.includes('(until')")
+        await tab.press("Enter", 13)
+        await tab.until(
+            "document.getElementById('failed').textContent.includes('nothing is armed')"
+        )
+
+        await tab.value(f"document.getElementById('mac').value = '{NEW}'")
+        await tab.value(
+            "(t => { t.value = 'debian-12'; t.dispatchEvent(new Event('change')) })"
+            "(document.getElementById('target'))"
+        )
+        await tab.tab_to("set")
+        await tab.press("Enter", 13)
+        await tab.until(f"document.getElementById('machines').textContent.includes('{NEW}')")
+        assert host.get(f"/api/v1/machines/{NEW}")["target"] == "debian-12"
+
+        await tab.value("document.getElementById('mac').value = 'rubbish'")
+        await tab.press("Enter", 13)
+        await tab.until("document.getElementById('failed').textContent.includes('rubbish')")
+        # That requests were refused is what was wanted; of the page itself it says nothing.
+        assert [c for c in tab.complaints if '"source": "network"' not in c] == []
+
+
+async def _said(tab: Tab, element: str, name: str) -> object:
+    return await tab.value(f"document.getElementById('{element}').{name}")

@@ -51,9 +51,12 @@ class Transfer:
     ) -> None:
         """Send a span of the file as the body of a prepared response, and tell how that ended."""
         self._reaches_end = span.start + span.length == opened.size
-        boot = self._boot() if self._step is Step.KERNEL and self._reaches_end else None
+        is_kernel = self._step is Step.KERNEL and self._reaches_end
+        boot = self._boot() if is_kernel or self._found.is_disk else None
         if boot is not None:
             self._mac = boot.mac
+            if self._found.is_disk and boot.has_kernel:
+                boot = None  # it has the disk already, and reads on
         async with self._catalog.kernels.to(boot, self._catalog.machines):
             try:
                 await self._send(request, response, opened, cut(opened.extents, span))
@@ -140,7 +143,7 @@ class Transfer:
         A disk is read here and there, and its end is not the last of it. A machine that took a
         kernel before has the image's bytes for something else.
         """
-        mac = self._facts.mac
+        mac = self._mac
         boot = None if mac is None else self._catalog.journal.timeline.current(mac)
         if boot is None or boot.has_kernel:
             return

@@ -1,4 +1,8 @@
-"""The page at `/`: what there is, what machines do, and what to do first. It changes nothing."""
+"""The page at `/`: what there is, what machines do, and what to do first.
+
+It is complete without its script; that keeps it up to date and lets who has the admin token change,
+through the API, what a machine starts.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -21,7 +25,13 @@ from services.catalog.machines import MachineRecord
 
 HERE = Path(__file__).parent
 SHOWN_BOOTS = 20
-STATIC_TYPES = {"bootyard.css": "text/css", "icon.svg": "image/svg+xml"}
+SHOWN_MACHINES = 100
+"""With thousands, those that are armed or booted lately come first; the others can be found."""
+STATIC_TYPES = {
+    "bootyard.css": "text/css",
+    "bootyard.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +96,9 @@ async def page(request: web.Request) -> web.Response:
     catalog = request.app[CATALOG]
     records, policy = await catalog.machines.list(), await catalog.machines.policy()
     boots = await catalog.journal.page(SHOWN_BOOTS, None, None, None)
+    find = request.query.get("find", "").strip()
+    machines, hidden = _machine_rows(catalog, records, policy, find.casefold())
+    targets = catalog.library.targets
     names = {record.mac: record.machine.name for record in records}
     text = ENVIRONMENT.get_template("index.html").render(
         images=sorted(catalog.library.images, key=lambda image: (not image.is_ready, image.id)),
@@ -94,7 +107,10 @@ async def page(request: web.Request) -> web.Response:
         images_dir=str(catalog.settings.images_dir.absolute()),
         token_path=str((catalog.settings.state_dir / "catalog" / "admin-token").absolute()),
         token_is_set=catalog.settings.admin_token is not None,
-        machines=_machine_rows(catalog, records, policy),
+        machines=machines,
+        hidden_machines=hidden,
+        find=find,
+        targets=[targets[name] for name in sorted(targets)],
         boots=[_boot_row(boot, names.get(boot.mac)) for boot in boots],
         policy=policy_lines(policy),
         readiness=catalog.telemetry.readiness(),
@@ -115,27 +131,42 @@ async def static_file(request: web.Request) -> web.Response:
 
 
 def _machine_rows(
-    catalog: Catalog, records: tuple[MachineRecord, ...], policy: Policy
-) -> list[MachineRow]:
+    catalog: Catalog, records: tuple[MachineRecord, ...], policy: Policy, find: str
+) -> tuple[list[MachineRow], int]:
+    """List the machines to show, those that something was said about first, and count the rest."""
     said = {record.mac: record for record in records}
-    seen = (mac for mac in catalog.journal.timeline.machines() if mac not in said)
-    rows = [_machine_row(catalog, record.mac, record, policy) for record in records]
-    return rows + [_machine_row(catalog, mac, None, policy) for mac in sorted(seen)]
+    seen = catalog.journal.timeline.machines()
+    macs = [*said, *(mac for mac in seen if mac not in said)]
+    if find:
+        macs = [mac for mac in macs if find in mac or find in _name(said.get(mac)).casefold()]
+    if len(macs) > SHOWN_MACHINES:
+        recent = set(seen[-SHOWN_MACHINES:])
+        macs.sort(key=lambda mac: (_armed(said.get(mac)) is None, mac not in recent))
+    shown = sorted(macs[:SHOWN_MACHINES], key=lambda mac: (mac not in said, mac))
+    rows = [_machine_row(catalog, mac, said.get(mac), policy) for mac in shown]
+    return rows, len(macs) - len(shown)
+
+
+def _name(record: MachineRecord | None) -> str:
+    return (record and record.machine.name) or ""
+
+
+def _armed(record: MachineRecord | None) -> str | None:
+    """Say what is armed for a machine; None: nothing, or it is over."""
+    once = record.boot_once if record is not None else None
+    if once is None or once.state not in {BootOnceState.ARMED, BootOnceState.BOUND}:
+        return None
+    return f"{once.target} (until {time_text(once.expires_at)})"
 
 
 def _machine_row(
     catalog: Catalog, mac: MACAddress, record: MachineRecord | None, policy: Policy
 ) -> MachineRow:
-    armed = None
-    if record is not None and record.boot_once is not None:
-        once = record.boot_once
-        if once.state in {BootOnceState.ARMED, BootOnceState.BOUND}:
-            armed = f"{once.target} (until {time_text(once.expires_at)})"
     return MachineRow(
         mac=mac,
         name=record.machine.name if record else None,
         target=record.machine.target if record else None,
-        armed=armed,
+        armed=_armed(record),
         state=catalog.states.state(mac),
         how=how_it_boots(
             mac,

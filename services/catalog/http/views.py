@@ -48,6 +48,13 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str
     initrds: tuple[str, ...]
     command_line: str
+    firmware: tuple[Firmware, ...]
+    """Platforms that can start it; empty: what its image's architectures say."""
+    least_memory_mb: int
+    """0: not known."""
+    is_guess: bool
+    needs_catalog: bool
+    """Whether it cannot start from what TFTP serves alone."""
 
 
 class BootOnceView(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +154,10 @@ def target_view(target: BootTarget) -> TargetView:
         kernel=target.kernel,
         initrds=target.initrds,
         command_line=target.command_line,
+        firmware=target.firmware,
+        least_memory_mb=target.least_memory_mb,
+        is_guess=target.is_guess,
+        needs_catalog=target.needs_catalog,
     )
 
 
