@@ -8,13 +8,14 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from bootyard.model.snapshot import Fingerprint
 from bootyard.runtime.files import fingerprint_of
 from services.catalog.library import names
+from services.catalog.library.names import Form
 from services.catalog.library.pick import LAYOUT_FOLDERS, looks_bootable
 from services.catalog.library.raspberry import is_firmware, pi_folder
 
@@ -24,7 +25,7 @@ MAX_FILES = 4000
 """How many files of one image are looked at."""
 
 _TARBALLS = (".tar.gz", ".tgz")
-_SINGLE: "dict[str, Form]" = {
+_SINGLE: dict[str, Form] = {
     ".iso": "disc",
     ".efi": "program",
     ".img": "disk",
@@ -38,8 +39,6 @@ _UNBOOTABLE = (
     *(".vmdk", ".vhd", ".vhdx", ".vdi", ".dmg"),
 )
 _CASES = tuple[str, str]
-
-Form = Literal["folder", "tarball", "disc", "program", "disk", "script", "wim", "other"]
 
 
 class FileSeen(msgspec.Struct, frozen=True):

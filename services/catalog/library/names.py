@@ -1,6 +1,10 @@
 """Names in IMAGES_DIR: which are looked at, what id they give, which files look like a kernel."""
 
 import re
+from typing import Literal
+
+Form = Literal["folder", "tarball", "disc", "program", "disk", "script", "wim", "other"]
+"""What an image is as a thing in IMAGES_DIR."""
 
 ONE_EXTENSION = (".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2")
 """Double extensions that count as one."""

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from bootyard.boot.menus.ipxe_words import unsafe_words
 from bootyard.model.errors import ImageRejected
 from bootyard.model.snapshot import BootTarget, Slice, TargetKind
 from services.catalog.library import kernels, names
@@ -12,14 +11,9 @@ from services.catalog.library.answers import answers_in
 from services.catalog.library.description import ARCHITECTURES, Description
 from services.catalog.library.image import LibraryImage
 from services.catalog.library.pick import Picked
+from services.catalog.library.recipes.text import DROPPED_WORDS, check_command_line
 from services.catalog.library.secureboot import ChainFiles, Signed, usable_chains
 from services.catalog.library.titles import Naming, naming_of, naming_of_version_info, with_kind
-
-MAX_COMMAND_LINE = 2000
-"""x86 Linux takes 2047 characters; a machine's own arguments come on top."""
-
-_DROPPED_WORDS = ("initrd=", "BOOT_IMAGE=")
-"""Boot scripts write these themselves; copied from a boot loader's menu they lead astray."""
 
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,19 +112,9 @@ def _naming(material: Material) -> Naming:
 
 def _command_line(said: Description) -> tuple[str, tuple[str, ...]]:
     words = f"{said.cmdline or ''} {said.cmdline_append}".split()
-    dropped = [word for word in words if word.startswith(_DROPPED_WORDS)]
+    dropped = [word for word in words if word.startswith(DROPPED_WORDS)]
     command_line = " ".join(word for word in words if word not in dropped)
-    unsafe = unsafe_words(command_line)
-    if unsafe:
-        raise ImageRejected(
-            f"a boot script cannot carry {' '.join(map(repr, unsafe))} in the command line",
-            "leave these words out of cmdline and cmdline_append",
-        )
-    if len(command_line) > MAX_COMMAND_LINE:
-        raise ImageRejected(
-            f"the command line has {len(command_line)} characters",
-            f"a kernel takes 2047; use at most {MAX_COMMAND_LINE}",
-        )
+    check_command_line(command_line)
     notes = tuple(f"{word!r} is left out of the command line: scripts add it" for word in dropped)
     return command_line, notes
 

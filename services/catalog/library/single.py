@@ -14,7 +14,7 @@ from services.catalog.library import names
 from services.catalog.library.description import Description
 from services.catalog.library.image import LibraryImage
 from services.catalog.library.kernels import architecture_of
-from services.catalog.library.look import Form
+from services.catalog.library.names import Form
 from services.catalog.library.titles import naming_of
 
 HEADER_BYTES = 4096

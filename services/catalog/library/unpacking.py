@@ -5,9 +5,7 @@ with the process, and machines go on booting meanwhile. `python -m` this module 
 `Job` as JSON on its standard input, an `Outcome` on its standard output.
 """
 
-import asyncio
 import os
-import resource
 import sys
 from pathlib import Path
 
@@ -15,13 +13,12 @@ import msgspec
 
 from bootyard.model.document import decode, encode
 from bootyard.model.errors import ImageRejected
-from bootyard.runtime.log import get_logger
+from services.catalog.library.apart import limit_this_process, run_apart
 from services.catalog.library.derived import DerivedStore
 from services.catalog.library.description import Description
 from services.catalog.library.tarball import MAX_UNPACKED, Unpacked, unpack
 
-log = get_logger(__name__)
-
+MODULE = "services.catalog.library.unpacking"
 MAX_MEMORY = 1024**3
 MAX_CPU_SECONDS = 300
 MAX_SECONDS = 1800.0
@@ -52,32 +49,12 @@ async def unpack_apart(tarball: Path, said: Description, derived_dir: Path) -> U
     Raises ImageRejected for what is wrong with the tarball, OSError for what is wrong with disks.
     """
     job = Job(tarball=str(tarball), derived=str(derived_dir), said=said)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "services.catalog.library.unpacking"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(MAX_SECONDS):
-            output, complaint = await process.communicate(encode(job))
-    except TimeoutError:
-        output, complaint = b"", b"it took too long"
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        said_last = complaint.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        log.warning(
-            "unpacking gave up", path=tarball.name, code=process.returncode, reason=said_last
-        )
+    outcome = await run_apart(MODULE, job, Outcome, MAX_SECONDS)
+    if outcome is None:
         raise ImageRejected(
             "it cannot be unpacked with the memory and time that a netboot tarball takes",
             "copy or download it again, or unpack it by hand into a folder",
         )
-    outcome = decode(output, Outcome)
     if outcome.unpacked is not None:
         return outcome.unpacked
     if outcome.errno:
@@ -87,11 +64,7 @@ async def unpack_apart(tarball: Path, said: Description, derived_dir: Path) -> U
 
 def main() -> None:
     """Do one job, under limits."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_UNPACKED, MAX_UNPACKED))
-    os.nice(5)
+    limit_this_process(memory=MAX_MEMORY, cpu_seconds=MAX_CPU_SECONDS, largest_file=MAX_UNPACKED)
     job = decode(sys.stdin.buffer.read(), Job)
     sys.stdout.buffer.write(encode(_do(job)))
 

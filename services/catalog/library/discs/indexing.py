@@ -4,9 +4,7 @@
 standard output. The index itself goes into the store.
 """
 
-import asyncio
 import os
-import resource
 import sys
 from pathlib import Path
 
@@ -15,13 +13,12 @@ import msgspec
 from bootyard.model.document import decode, encode
 from bootyard.model.errors import ImageRejected
 from bootyard.runtime.files import fingerprint_of
-from bootyard.runtime.log import get_logger
+from services.catalog.library.apart import limit_this_process, run_apart
 from services.catalog.library.discs.reader import read_disc
 from services.catalog.library.discs.source import Incomplete
 from services.catalog.library.discs.store import DiscStore, key_of
 
-log = get_logger(__name__)
-
+MODULE = "services.catalog.library.discs.indexing"
 MAX_MEMORY = 768 * 1024**2
 MAX_CPU_SECONDS = 60
 MAX_SECONDS = 900.0
@@ -61,30 +58,12 @@ async def index_disc(path: Path, store: DiscStore) -> str:
         memory=MAX_MEMORY,
         cpu_seconds=MAX_CPU_SECONDS,
     )
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "services.catalog.library.discs.indexing"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(MAX_SECONDS):
-            output, complaint = await process.communicate(encode(job))
-    except TimeoutError:
-        output, complaint = b"", b"it took too long"
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        said_last = complaint.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        log.warning("indexing gave up", path=path.name, code=process.returncode, reason=said_last)
+    outcome = await run_apart(MODULE, job, Outcome, MAX_SECONDS)
+    if outcome is None:
         raise ImageRejected(
             "it cannot be read with the memory and time that a disc takes",
             "copy or download it again, or unpack it by hand into a folder",
         )
-    outcome = decode(output, Outcome)
     if outcome.key:
         return outcome.key
     if outcome.errno:
@@ -96,11 +75,7 @@ async def index_disc(path: Path, store: DiscStore) -> str:
 def main() -> None:
     """Do one job, under limits."""
     job = decode(sys.stdin.buffer.read(), Job)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (job.memory, job.memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (job.cpu_seconds, job.cpu_seconds))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_INDEX, MAX_INDEX))
-    os.nice(5)
+    limit_this_process(memory=job.memory, cpu_seconds=job.cpu_seconds, largest_file=MAX_INDEX)
     sys.stdout.buffer.write(encode(_do(job)))
 
 
