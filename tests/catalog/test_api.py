@@ -102,6 +102,9 @@ async def test_images(catalog: Running) -> None:
         "problem": None,
         "cure": None,
         "recipe": images["debian-12"]["recipe"],
+        "status": images["debian-12"]["status"],
+        "evidence": [],
+        "notes": [],
         "revision": 1,
         "targets": ["debian-12"],
     }

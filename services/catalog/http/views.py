@@ -14,6 +14,7 @@ from services.catalog.boots.boot import Boot, BootStep
 from services.catalog.boots.verdict import verdict
 from services.catalog.http.words import step_note
 from services.catalog.library.image import LibraryImage
+from services.catalog.library.recipes.material import Status
 from services.catalog.machines import MachineRecord
 
 
@@ -33,6 +34,11 @@ class ImageView(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None
     cure: str | None
     recipe: str
+    status: Status
+    """How well the recipe is proven."""
+    evidence: tuple[str, ...]
+    """Why it is taken for what it is."""
+    notes: tuple[str, ...]
     revision: int
     targets: tuple[str, ...]
 
@@ -138,6 +144,9 @@ def image_view(image: LibraryImage) -> ImageView:
         problem=image.problem,
         cure=image.cure,
         recipe=image.recipe,
+        status=image.status,
+        evidence=image.evidence,
+        notes=image.notes,
         revision=image.revision,
         targets=tuple(target.id for target in image.targets),
     )
