@@ -69,9 +69,6 @@ ONTIMEOUT local-disk
 LABEL local-disk
   MENU LABEL Local disk
   LOCALBOOT -1
-LABEL head:1
-  MENU LABEL -- Other
-  MENU GOTO .top
 LABEL debian
   MENU LABEL Debian
   LINUX images/debian@4/linux
@@ -113,6 +110,18 @@ def test_a_machine_of_unknown_firmware_gets_a_prompt_that_needs_no_module() -> N
 def test_a_known_machine_gets_the_text_menu_with_its_installer_behind_the_disk() -> None:
     machine = Machine(mac=MAC, target="debian", kernel_args="quiet")
     assert menu(machine, Policy(timeout_seconds=5), Firmware.BIOS) == BIOS_MENU
+
+
+def test_headings_are_there_when_there_is_more_than_one_of_them() -> None:
+    state = library()
+    live = state.targets["live"]
+    targets = {**state.targets, "live": msgspec.structs.replace(live, group="Rescue")}
+    grouped = msgspec.structs.replace(state, targets=targets)
+    plan = make_plan(grouped, None, Firmware.BIOS)
+    text = render_plan(plan, SERVER, grouped, firmware=Firmware.BIOS)
+    assert sorted(
+        line.strip().removeprefix("MENU LABEL ") for line in text.splitlines() if "-- " in line
+    ) == ["-- Other", "-- Rescue"]
 
 
 @pytest.mark.parametrize("firmware", [None, *Firmware])

@@ -150,13 +150,16 @@ def _own_notes(snapshot: Snapshot) -> tuple[str, ...]:
 def _entries(
     sections: tuple[Section, ...], preselected: Entry | None, reader: Reader
 ) -> tuple[str, ...]:
-    """List the targets, or the menus that they are in, after the preselected one."""
+    """List the targets, or the menus that they are in, after the preselected one.
+
+    A heading can be chosen like an entry: where there is only one it is left out.
+    """
     if not is_long(sections):
         return tuple(
             line
             for number, section in enumerate(sections, 1)
             for line in (
-                *_note(f"head:{number}", f"-- {label(section.heading)}"[:MAX_TITLE]),
+                *(_heading(section, number) if len(sections) > 1 else ()),
                 *_listed(section.entries, reader, number),
             )
         )
@@ -174,6 +177,10 @@ def _entries(
             )
         ),
     )
+
+
+def _heading(section: Section, number: int) -> tuple[str, ...]:
+    return _note(f"head:{number}", f"-- {label(section.heading)}"[:MAX_TITLE])
 
 
 def _listed(entries: Iterable[Entry], reader: Reader, section: int) -> tuple[str, ...]:
