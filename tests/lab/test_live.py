@@ -101,7 +101,7 @@ def test_an_iso_that_is_replaced_while_it_boots_is_never_mixed(
         shutil.copyfile(MEMTEST, host.images / "next.iso.part")
         (host.images / "next.iso.part").rename(host.images / "debian-live.iso")
         # The kernel boots with its own initrd or not at all; its root file system is gone.
-        machine.wait_for_any("Unable to find a medium", "wget:", READY, timeout=LOGIN_SECONDS)
+        machine.wait_for_any("Unable to find a live file system", READY, timeout=LOGIN_SECONDS)
     wait_until(
         lambda: [i for i in host.get("/api/v1/images")["items"] if i["revision"] == 2] or None,
         timeout=60,
