@@ -1,12 +1,12 @@
 """`python -m services.catalog`: run the parts until told to stop."""
 
 import asyncio
-import gc
 import os
 import shutil
 import sys
 from pathlib import Path
 
+from bootyard.runtime.garbage import keep_what_is_there
 from bootyard.runtime.lifecycle import Service, run_service, serve_http
 from bootyard.runtime.log import get_logger
 from services.catalog.database import DatabaseUnusable
@@ -44,9 +44,7 @@ async def main(service: Service) -> None:
             serve_http(service, make_app(catalog), hosts, port, "http"),
         )
     ]
-    # What was loaded by now stays: looking for garbage in it takes tens of milliseconds each time.
-    gc.collect()
-    gc.freeze()
+    keep_what_is_there()
     log.info("started", path=str(service.settings.images_dir.absolute()))
     await service.stopping.wait()
     for task in running:

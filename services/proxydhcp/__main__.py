@@ -1,7 +1,6 @@
 """`python -m services.proxydhcp`."""
 
-import gc
-
+from bootyard.runtime.garbage import keep_what_is_there
 from bootyard.runtime.lifecycle import Service, follow_snapshot, run_service
 from services.proxydhcp.server import ProxyDHCPServer
 
@@ -11,9 +10,7 @@ async def main(service: Service) -> None:
     service.tasks.create_task(service.serve_telemetry(service.settings.proxydhcp_metrics_port))
     service.tasks.create_task(follow_snapshot(service))
     server = ProxyDHCPServer(service)
-    # What was loaded by now stays: looking for garbage in it takes tens of milliseconds each time.
-    gc.collect()
-    gc.freeze()
+    keep_what_is_there()
     await server.run()
 
 

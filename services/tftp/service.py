@@ -7,6 +7,7 @@ import resource
 import socket
 from collections.abc import Awaitable, Callable
 
+from bootyard.runtime.garbage import keep_what_is_there
 from bootyard.runtime.lifecycle import Service, follow_snapshot
 from services.tftp.missing import watch_loaders
 from services.tftp.nursery import Nursery
@@ -36,7 +37,7 @@ class TFTPService:
     def __init__(self) -> None:
         _raise_descriptor_limit()
         gc.set_threshold(*COLLECT_AFTER)
-        _keep_what_is_there()
+        keep_what_is_there()
         self._nursery = Nursery(run_worker)
 
     async def main(self, service: Service) -> None:
@@ -64,7 +65,7 @@ class TFTPService:
     def _alone(self, service: Service) -> Run:
         self._nursery.close()
         server = Server(service)
-        _keep_what_is_there()
+        keep_what_is_there()
 
         async def run(listeners: list[socket.socket]) -> None:
             service.tasks.create_task(server.watch_interfaces())
@@ -76,15 +77,6 @@ class TFTPService:
             await server.stop()
 
         return run
-
-
-def _keep_what_is_there() -> None:
-    """Look through what was made until now for garbage for the last time.
-
-    Again and again it costs more than sending does.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _raise_descriptor_limit() -> None:
