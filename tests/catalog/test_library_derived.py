@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bootyard.model.snapshot import Root
-from services.catalog.library.derived import KEEP_SECONDS, DerivedStore, Stored
+from services.catalog.library.derived import DerivedStore, Stored
+from services.catalog.library.unused import KEEP_SECONDS
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import msgspec
 
 from bootyard.model.snapshot import Root, Slice
 from bootyard.runtime.files import fingerprint_of
+from services.catalog.library.unused import UnusedFiles
 
-KEEP_SECONDS = 600.0
 CHUNK = 256 * 1024
 _TEMPORARY = ".tmp-"
 
@@ -33,7 +33,7 @@ class DerivedStore:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._unused_since: dict[str, float] = {}
+        self._unused = UnusedFiles(directory)
 
     def prepare(self) -> None:
         """Make the directory, and clear what an earlier life left half-written."""
@@ -86,18 +86,7 @@ class DerivedStore:
 
     def sweep(self, used: Collection[str], now: float) -> tuple[str, ...]:
         """Remove files that were in no use for ten minutes; `now` is a monotonic time."""
-        try:
-            present = {p.name for p in self.directory.iterdir() if not p.name.startswith(".")}
-        except FileNotFoundError:
-            return ()
-        unused = present - set(used)
-        since = {name: self._unused_since.get(name, now) for name in unused}
-        removed = tuple(name for name, at in sorted(since.items()) if now - at > KEEP_SECONDS)
-        for name in removed:
-            (self.directory / name).unlink(missing_ok=True)
-            del since[name]
-        self._unused_since = since
-        return removed
+        return self._unused.sweep(used, now)
 
     def _sync(self) -> None:
         descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)

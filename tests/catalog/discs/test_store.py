@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from bootyard.model.snapshot import Fingerprint, Root
-from services.catalog.library.derived import KEEP_SECONDS
 from services.catalog.library.discs.disc import Disc, DiscTree
 from services.catalog.library.discs.index import BootImage, DiscIndex, Extents
 from services.catalog.library.discs.store import DiscStore, key_of
 from services.catalog.library.recipes.material import ImageTree
+from services.catalog.library.unused import KEEP_SECONDS
 
 PRINT = Fingerprint(100, 2, 3)
 FILES: dict[str, Extents] = {

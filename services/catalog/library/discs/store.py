@@ -14,9 +14,9 @@ import msgspec
 
 from bootyard.model.snapshot import Fingerprint
 from bootyard.runtime.files import write_atomically
-from services.catalog.library.derived import KEEP_SECONDS
 from services.catalog.library.discs.disc import Disc, Header
 from services.catalog.library.discs.index import DiscIndex
+from services.catalog.library.unused import UnusedFiles
 
 FORMAT = 1
 """Raised with every change of what is stored, or of how discs are read."""
@@ -41,7 +41,7 @@ class DiscStore:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._unused_since: dict[str, float] = {}
+        self._unused = UnusedFiles(directory)
 
     def prepare(self) -> None:
         """Make the directory, and clear what an earlier life left half-written."""
@@ -70,17 +70,7 @@ class DiscStore:
 
     def sweep(self, used: Collection[str], now: float) -> tuple[str, ...]:
         """Remove indices that were in no use for ten minutes; `now` is a monotonic time."""
-        try:
-            present = {p.name for p in self.directory.iterdir() if not p.name.startswith(".")}
-        except FileNotFoundError:
-            return ()
-        since = {key: self._unused_since.get(key, now) for key in present - set(used)}
-        removed = tuple(key for key, at in sorted(since.items()) if now - at > KEEP_SECONDS)
-        for key in removed:
-            (self.directory / key).unlink(missing_ok=True)
-            del since[key]
-        self._unused_since = since
-        return removed
+        return self._unused.sweep(used, now)
 
 
 def _packed(index: DiscIndex, fingerprint: Fingerprint) -> bytes:
