@@ -3,6 +3,8 @@
 import re
 from typing import Literal
 
+from bootyard.model.errors import ImageRejected
+
 Form = Literal["folder", "tarball", "disc", "program", "disk", "script", "wim", "other"]
 """What an image is as a thing in IMAGES_DIR."""
 
@@ -76,6 +78,15 @@ def is_script_safe(name: str) -> bool:
     """Tell whether a boot script can carry a file's name as one plain word."""
     last = name.rsplit("/", 1)[-1]
     return SCRIPT_SAFE.fullmatch(name) is not None and not last.startswith(("-", "."))
+
+
+def check_script_safe(name: str) -> None:
+    """Refuse a file's name that a boot script cannot carry. Raises ImageRejected."""
+    if not is_script_safe(name):
+        raise ImageRejected(
+            f"a boot script cannot carry the file name {printable(name)!r}",
+            "rename it: A-Z a-z 0-9 . _ + @ - only, not starting with - or .",
+        )
 
 
 def is_text(name: str) -> bool:

@@ -60,11 +60,7 @@ def names_in_tree(picked: Picked) -> dict[str, str]:
     named: dict[str, str] = {}
     for path in (picked.kernel, *picked.initrds):
         name = path.removeprefix(f"{folder}/") if folder else path
-        if not names.is_script_safe(name):
-            raise ImageRejected(
-                f"a boot script cannot carry the file name {names.printable(name)!r}",
-                "rename it: A-Z a-z 0-9 . _ + @ - only, not starting with - or .",
-            )
+        names.check_script_safe(name)
         named[name] = path
     lasts = [name.rsplit("/", 1)[-1].casefold() for name in named]
     if len(set(lasts)) < 1 + len(picked.initrds):

@@ -11,7 +11,7 @@ from services.catalog.library.answers import answers_in
 from services.catalog.library.description import ARCHITECTURES, Description
 from services.catalog.library.image import LibraryImage
 from services.catalog.library.pick import Picked
-from services.catalog.library.recipes.text import DROPPED_WORDS, check_command_line
+from services.catalog.library.recipes.text import joined_command_line
 from services.catalog.library.secureboot import ChainFiles, Signed, usable_chains
 from services.catalog.library.titles import Naming, naming_of, naming_of_version_info, with_kind
 
@@ -48,7 +48,7 @@ def recognise(material: Material) -> LibraryImage:
     _check_kernel(material)
     naming = _naming(material)
     family = said.family.lower() if said.family else naming.family
-    command_line, dropped = _command_line(said)
+    command_line, dropped = joined_command_line(said.cmdline or "", said.cmdline_append)
     kind, hint = _kind(said, command_line, family)
     title = said.title or with_kind(naming, kind)
     image_id = names.slug(material.name)
@@ -108,15 +108,6 @@ def _naming(material: Material) -> Naming:
     if from_name.family == "unknown":
         return from_info
     return msgspec.structs.replace(from_name, version=from_name.version or from_info.version)
-
-
-def _command_line(said: Description) -> tuple[str, tuple[str, ...]]:
-    words = f"{said.cmdline or ''} {said.cmdline_append}".split()
-    dropped = [word for word in words if word.startswith(DROPPED_WORDS)]
-    command_line = " ".join(word for word in words if word not in dropped)
-    check_command_line(command_line)
-    notes = tuple(f"{word!r} is left out of the command line: scripts add it" for word in dropped)
-    return command_line, notes
 
 
 def _kind(said: Description, command_line: str, family: str) -> tuple[TargetKind, tuple[str, ...]]:

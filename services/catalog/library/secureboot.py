@@ -89,11 +89,7 @@ def find_chains(files: Collection[str], said: Description) -> tuple[ChainFiles, 
                     f"the description names {name!r} as {key} of [secureboot], and it is not there",
                     f"copy it there, or correct {key} in the description",
                 )
-            if not names.is_script_safe(name):
-                raise ImageRejected(
-                    f"a boot script cannot carry the file name {names.printable(name)!r}",
-                    "rename it: A-Z a-z 0-9 . _ + @ - only, not starting with - or .",
-                )
+            names.check_script_safe(name)
         return (ChainFiles(chain.shim, chain.grub, chain.firmware, said=True),)
     by_name = {name.casefold(): name for name in files if names.is_script_safe(name)}
     folders = sorted({_folder(name) for name in by_name}, key=lambda f: (f.count("/"), f))

@@ -52,11 +52,7 @@ def single_image(
     """Make the entry of a file, with revision 0. Raises ImageRejected."""
     last = path.rpartition("/")[2]
     start = _START[form](last, header, file.size)
-    if not names.is_script_safe(last):
-        raise ImageRejected(
-            f"a boot script cannot carry the file name {names.printable(last)!r}",
-            "rename it: A-Z a-z 0-9 . _ + @ - only, not starting with - or .",
-        )
+    names.check_script_safe(last)
     image_id, naming = names.slug(names.stem(last)), naming_of(names.stem(last))
     title = said.title or naming.title
     kind = said.kind or TargetKind.INSTALLER

@@ -6,11 +6,7 @@ from bootyard.model.errors import ImageRejected
 from services.catalog.library.description import Description
 from services.catalog.library.recipes.material import ImageTree
 from services.catalog.library.recipes.plan import Start, check_distinct
-from services.catalog.library.recipes.text import (
-    DROPPED_WORDS,
-    check_command_line,
-    check_names,
-)
+from services.catalog.library.recipes.text import check_names, joined_command_line
 
 _TAKES_KERNEL = frozenset({"linux", "efi", "multiboot"})
 
@@ -35,7 +31,7 @@ def with_said(
         line = start.command_line
         if said.cmdline is not None and start is first:
             line = said.cmdline
-        line, dropped = _joined(line, said.cmdline_append)
+        line, dropped = joined_command_line(line, said.cmdline_append)
         notes |= dict.fromkeys(dropped)
         changes: dict[str, object] = {"command_line": line}
         if kernel is not None and start.kernel == first.kernel:
@@ -58,11 +54,3 @@ def _there(key: str, path: str, tree: ImageTree) -> str:
         )
     check_names((found,))
     return found
-
-
-def _joined(command_line: str, appended: str) -> tuple[str, list[str]]:
-    words = f"{command_line} {appended}".split()
-    dropped = [word for word in words if word.startswith(DROPPED_WORDS)]
-    line = " ".join(word for word in words if word not in dropped)
-    check_command_line(line)
-    return line, [f"{word!r} is left out of the command line: scripts add it" for word in dropped]

@@ -58,6 +58,19 @@ def check_command_line(command_line: str) -> None:
         )
 
 
+def joined_command_line(*parts: str) -> tuple[str, tuple[str, ...]]:
+    """Join what was said of a command line, without DROPPED_WORDS, and note which were there.
+
+    Raises ImageRejected.
+    """
+    words = " ".join(parts).split()
+    dropped = [word for word in words if word.startswith(DROPPED_WORDS)]
+    command_line = " ".join(word for word in words if word not in dropped)
+    check_command_line(command_line)
+    notes = (f"{word!r} is left out of the command line: scripts add it" for word in dropped)
+    return command_line, tuple(notes)
+
+
 def check_names(paths: Iterable[str]) -> None:
     """Refuse file names that no boot script carries. Raises ImageRejected."""
     for path in paths:
