@@ -40,6 +40,7 @@ from bootyard.model.snapshot import (  # noqa: E402
     Snapshot,
     TargetKind,
 )
+from docs.generated import with_table  # noqa: E402
 from services.proxydhcp.identify import identify  # noqa: E402
 from services.proxydhcp.packet import DHCPPacket, OpCode  # noqa: E402
 
@@ -373,10 +374,7 @@ def _line(row: Row, values: str) -> str:
 
 def page() -> str:
     """Give docs/firmware.md as it should be."""
-    text = PAGE.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
+    return with_table(PAGE, BEGIN, END, table())
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from docs.generated import with_table  # noqa: E402
 from services.catalog.library.recipes.load import built_in_recipes  # noqa: E402
 from services.catalog.library.recipes.parse import each  # noqa: E402
 from services.catalog.library.recipes.patterns import fill, names_in  # noqa: E402
@@ -99,10 +100,7 @@ def _line(row: Row) -> str:
 
 def page() -> str:
     """Give docs/images.md as it should be."""
-    text = PAGE.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
+    return with_table(PAGE, BEGIN, END, table())
 
 
 if __name__ == "__main__":
