@@ -28,5 +28,5 @@ def disks_of(snapshot: Snapshot) -> frozenset[tuple[str, str]]:
     return frozenset(
         (target.image, target.kernel.casefold())
         for target in snapshot.targets.values()
-        if target.loader in {"sanboot", "memdisk"}
+        if target.is_disk
     )

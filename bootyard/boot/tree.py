@@ -232,19 +232,20 @@ class BootTree:
             return None
         return self._file_of(chain.image, name, chain.grub, request)
 
-    def _image_named(self, folder: str) -> Image | None:
+    def image_named(self, folder: str) -> Image | None:
+        """Find the image of a folder below `images/`: `<id>`, or `<id>@<rev>` of this revision."""
         image_id, at, revision = folder.partition("@")
         image = self.snapshot.images.get(image_id)
         return None if image is None or (at and revision != str(image.revision)) else image
 
     def _image_file(self, name: str, key: str, request: RequestFacts) -> Found | None:
         folder, _, file = key.partition("/")
-        image = self._image_named(folder)
+        image = self.image_named(folder)
         return None if image is None else self._file_of(image, name, file, request)
 
     def _whole_image(self, name: str, key: str, request: RequestFacts) -> Found | None:
         """Find a whole image: over HTTP only, it is larger than TFTP can bring in good time."""
-        image = self._image_named(key.removesuffix(WHOLE)) if key.endswith(WHOLE) else None
+        image = self.image_named(key.removesuffix(WHOLE)) if key.endswith(WHOLE) else None
         if image is None or image.whole is None or request.transport != "http":
             return None
         return Found(

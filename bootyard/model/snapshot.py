@@ -190,11 +190,16 @@ class BootTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     chains: tuple[SignedChain, ...] = ()
 
     @property
+    def is_disk(self) -> bool:
+        """Whether what starts is a disk: `kernel`, or the whole image where that is empty."""
+        return self.loader in {"sanboot", "memdisk"}
+
+    @property
     def needs_catalog(self) -> bool:
         """Whether it cannot start from what TFTP serves alone."""
         texts = [self.command_line, *(module.command_line for module in self.modules)]
         return (
-            self.loader in {"sanboot", "memdisk"}
+            self.is_disk
             or any(not injected.file for injected in self.injected)
             or any("{" in text and any(word in text for word in PLACEHOLDERS) for text in texts)
         )

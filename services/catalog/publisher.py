@@ -54,7 +54,7 @@ def build_snapshot(
     http_port: int,
     loaders: dict[str, Slice],
     images: Iterable[LibraryImage],
-    machines: Mapping[str, msgspec.Raw] | Iterable[tuple[str, msgspec.Raw]] = (),
+    machines: Mapping[str, msgspec.Raw],
     policy: Policy,
     menus: tuple[MenuEntry, ...] = (),
     learned: Mapping[MACAddress, Learned] | None = None,

@@ -98,7 +98,7 @@ async def test_machines_find_it_in_the_boot_tree(tmp_path: Path, database: Datab
         http_port=8080,
         loaders={},
         images=images,
-        machines=(),
+        machines={},
         policy=Policy(),
     )
     tree = BootTree(Snapshot.from_json(snapshot.to_json()))

@@ -99,7 +99,7 @@ async def test_a_pi_finds_its_files_by_serial_number(hand: LibraryAtHand) -> Non
         http_port=8080,
         loaders={},
         images=hand.library.images,
-        machines=(),
+        machines={},
         policy=Policy(),
     )
     assert pi_target(snapshot, None) is not None

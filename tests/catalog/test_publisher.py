@@ -76,6 +76,7 @@ def test_order_makes_no_difference() -> None:
             epoch="e",
             number=1,
             http_port=80,
+            machines={},
             loaders={},
             images=images,
             policy=Policy(),

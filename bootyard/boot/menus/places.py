@@ -15,6 +15,9 @@ from bootyard.model.snapshot import HOST, ISO, TREE, BootTarget, Image
 WHOLE = ".iso"
 """What the name of a whole image ends in: initramfs code goes by it."""
 
+INSIDE = "iso"
+"""The folder of an image that has every file of it, by the path that it has there."""
+
 _WITHOUT_KERNEL = frozenset({"wimboot", "sanboot", "memdisk"})
 
 _PLAIN = re.compile(r"[A-Za-z0-9._+@/][A-Za-z0-9._+@/-]*")
@@ -45,16 +48,15 @@ def fill(text: str, image: Image, server: Server) -> str:
     if "{" not in text:
         return text
     base = f"{server.catalog}/tree/{encoded(image.folder)}"
-    tree, iso, host = f"{base}/iso", f"{base}{WHOLE}", str(server.address)
+    tree, iso, host = f"{base}/{INSIDE}", f"{base}{WHOLE}", str(server.address)
     return text.replace(TREE, tree).replace(ISO, iso).replace(HOST, host)
 
 
 def needs_whole(target: BootTarget) -> bool:
     """Tell whether a target cannot start without the whole image as one file."""
     texts = [target.command_line, *(module.command_line for module in target.modules)]
-    is_disk = target.loader in {"sanboot", "memdisk"} and not target.kernel
     injects = any(not injected.file for injected in target.injected)
-    return is_disk or injects or any(ISO in text for text in texts)
+    return (target.is_disk and not target.kernel) or injects or any(ISO in text for text in texts)
 
 
 def unmet(target: BootTarget, reader: Reader) -> str:

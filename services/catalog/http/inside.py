@@ -3,13 +3,13 @@
 import asyncio
 
 from bootyard.boot.client import RequestFacts
+from bootyard.boot.menus.places import INSIDE
 from bootyard.boot.names import normalise
 from bootyard.boot.tree import Found
 from bootyard.model.events import FileClass
 from bootyard.model.snapshot import Slice
 from services.catalog.http.context import Catalog
 
-FOLDER = "iso"
 MAX_PATH = 2048
 """Repositories of packages lie deep, with long names."""
 
@@ -24,18 +24,17 @@ async def find_inside(catalog: Catalog, path: str, facts: RequestFacts) -> Found
     images, _, rest = name.partition("/")
     folder, _, inner = rest.partition("/")
     middle, _, file = inner.partition("/")
-    if images.casefold() != "images" or middle.casefold() != FOLDER or not file:
+    if images.casefold() != "images" or middle.casefold() != INSIDE or not file:
         return None
-    image_id, at, revision = folder.casefold().partition("@")
-    image = catalog.snapshots.snapshot.images.get(image_id)
-    if image is None or (at and revision != str(image.revision)):
+    image = catalog.snapshots.tree.image_named(folder.casefold())
+    if image is None:
         return None
     is_rewritten = file.casefold() in {template.casefold() for template in image.templates}
-    content = None if is_rewritten else await _slice(catalog, image_id, file)
+    content = None if is_rewritten else await _slice(catalog, image.id, file)
     if content is None:
         found = catalog.snapshots.resolve(f"{images}/{folder}/{file}", facts)
         return found if isinstance(found, Found) and found.script is None else None
-    return Found(path=name, content=content, file_class=FileClass.IMAGE, image=image_id)
+    return Found(path=name, content=content, file_class=FileClass.IMAGE, image=image.id)
 
 
 async def _slice(catalog: Catalog, image_id: str, file: str) -> Slice | None:

@@ -124,18 +124,7 @@ class Transfer:
             **({} if reason is None else {"reason": reason}),
         )
         if self._step is not None:
-            self._catalog.events.send(
-                self._step,
-                mac=self._mac,
-                ip=facts.client_ip,
-                outcome=outcome,
-                path=found.path,
-                image=found.image,
-                transport="http",
-                bytes=self._bytes,
-                seconds=round(seconds, 3),
-                ago=self._ended_ago,
-            )
+            self._tell(self._step, outcome, seconds=round(seconds, 3), ago=self._ended_ago)
 
     def _tell_of_disk(self) -> None:
         """Tell once in a boot that it has its disk: that is all that is seen of its kernel.
@@ -145,15 +134,21 @@ class Transfer:
         """
         mac = self._mac
         boot = None if mac is None else self._catalog.journal.timeline.current(mac)
-        if boot is None or boot.has_kernel:
-            return
+        if boot is not None and not boot.has_kernel:
+            self._tell(Step.KERNEL, TransferOutcome.COMPLETE)
+
+    def _tell(
+        self, step: Step, outcome: TransferOutcome, seconds: float | None = None, ago: float = 0.0
+    ) -> None:
         self._catalog.events.send(
-            Step.KERNEL,
-            mac=mac,
+            step,
+            mac=self._mac,
             ip=self._facts.client_ip,
-            outcome=TransferOutcome.COMPLETE,
+            outcome=outcome,
             path=self._found.path,
             image=self._found.image,
             transport="http",
             bytes=self._bytes,
+            seconds=seconds,
+            ago=ago,
         )
